@@ -1,0 +1,94 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// checkEvent holds every event to the grammars and the closed sets, when it is
+// written and when it is read: what a ledger says can be relied on without
+// looking again.
+func checkEvent(e Event) error {
+	switch e := e.(type) {
+	case *LedgerCreated:
+		return check(want{e.Name != "", "a name"}, want{len(e.LogKey) == 32, "a log key of 32 bytes"})
+	case *SettingChanged:
+		return check(want{e.Setting == SettingSelfGrant && known(e.Value, SelfGrantRefused, SelfGrantAllowed), "a known setting and value"})
+	case *UserAdded:
+		return errors.Join(check(want{!e.User.IsZero(), "a user"}), checkRoles(e.Roles))
+	case *FactorEnrolled:
+		return check(want{e.Kind.valid(), "a known kind of factor"})
+	case *SignInSucceeded:
+		return check(want{e.Kind.valid(), "a known kind of factor"})
+	case *SignInFailed:
+		return check(want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
+	case *TargetAdded:
+		_, err := ParseTargetName(string(e.Name))
+		return errors.Join(err, check(want{len(e.HostKeys) > 0, "a pinned host key"}), checkLogins(e.Logins))
+	case *GrantAdded:
+		return checkLogins(e.Logins)
+	case *CertificateIssued:
+		target := e.Kind == CertificateTarget
+		var err error
+		if e.Login != "" {
+			_, err = ParseLogin(string(e.Login))
+		}
+		return errors.Join(err, check(want{e.Kind.valid(), "a known kind of certificate"},
+			want{target == (e.Target != 0), "a target for a target certificate alone"},
+			want{target == (e.Login != ""), "a login for a target certificate alone"},
+			want{target == !e.Session.IsZero(), "a session for a target certificate alone"}))
+	case *SessionStarted:
+		_, err := ParseLogin(string(e.Login))
+		return errors.Join(err, check(want{e.Way.valid(), "a known way in"}, want{!e.Session.IsZero(), "a session"}))
+	case *SessionRefused:
+		var err error
+		if e.Login != "" {
+			_, err = ParseLogin(string(e.Login))
+		}
+		return errors.Join(err, check(want{e.Reason.valid(), "a known reason"}))
+	case *SessionEnded:
+		return check(want{e.Reason.valid(), "a known reason"}, want{e.Duration >= 0, "a duration"},
+			want{!slices.ContainsFunc(e.Files, func(f RecordingFile) bool { return f.Size < 0 }), "sizes of files"})
+	}
+	return nil
+}
+
+// A want is a condition and what it asks for, in words.
+type want struct {
+	ok   bool
+	what string
+}
+
+func check(wants ...want) error {
+	for _, w := range wants {
+		if !w.ok {
+			return fmt.Errorf("want %s", w.what)
+		}
+	}
+	return nil
+}
+
+func checkRoles(roles []Role) error {
+	if len(roles) == 0 {
+		return errors.New("want a role")
+	}
+	for _, r := range roles {
+		if !r.valid() {
+			return &WordError{What: "role", Word: clip(string(r)), Want: words(Roles())}
+		}
+	}
+	return nil
+}
+
+func checkLogins(logins []Login) error {
+	if len(logins) == 0 {
+		return errors.New("want a login")
+	}
+	for _, l := range logins {
+		if _, err := ParseLogin(string(l)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package store
+
+import "crypto/sha256"
+
+// An EventType names what an entry says happened, as "thing.happened".
+type EventType string
+
+// The event types. docs/ledger-format.md describes each body's fields; the
+// numbers are CBOR map keys and are for ever: a field is never renumbered, a
+// changed meaning is a new version.
+const (
+	TypeLedgerCreated     EventType = "ledger.created"
+	TypeRulesActivated    EventType = "rules.activated"
+	TypeSettingChanged    EventType = "setting.changed"
+	TypeUserAdded         EventType = "user.added"
+	TypeUserRemoved       EventType = "user.removed"
+	TypeInvitationCreated EventType = "invitation.created"
+	TypeFactorEnrolled    EventType = "factor.enrolled"
+	TypeSignInSucceeded   EventType = "signin.succeeded"
+	TypeSignInFailed      EventType = "signin.failed"
+	TypeSignInEnded       EventType = "signin.ended"
+	TypeTargetAdded       EventType = "target.added"
+	TypeTargetRemoved     EventType = "target.removed"
+	TypeGrantAdded        EventType = "grant.added"
+	TypeGrantRemoved      EventType = "grant.removed"
+	TypeCertificateIssued EventType = "certificate.issued"
+	TypeSessionStarted    EventType = "session.started"
+	TypeSessionRefused    EventType = "session.refused"
+	TypeSessionEnded      EventType = "session.ended"
+)
+
+// An Event is the body of an entry. The implementations are the structs of this
+// package, all of them; events from elsewhere can't be encoded.
+type Event interface {
+	// EventType and the version of its body decide how the body is read.
+	EventType() EventType
+}
+
+// A Hash is a SHA-256 hash.
+type Hash [sha256.Size]byte
+
+// A Millis is a moment in milliseconds since the Unix epoch, UTC. As an end it
+// may be 0, which means that there is none.
+type Millis int64
+
+// LedgerCreated is entry 0: who this ledger belongs to and the public keys that
+// everything after it is signed with. Keys are in SSH wire format (RFC 4253,
+// section 6.6), the log key as 32 bytes of Ed25519.
+type LedgerCreated struct {
+	Name        string `cbor:"1,keyasint"`
+	Rules       uint64 `cbor:"2,keyasint"`
+	LogKey      []byte `cbor:"3,keyasint"`
+	UserCA      []byte `cbor:"4,keyasint"`
+	TargetCA    []byte `cbor:"5,keyasint"`
+	HostCA      []byte `cbor:"6,keyasint"`
+	EmergencyCA []byte `cbor:"7,keyasint"`
+}
+
+// RulesActivated says which version of the rules decides from here on.
+type RulesActivated struct {
+	Rules uint64 `cbor:"1,keyasint"`
+}
+
+// SettingChanged sets one of the settings that rules depend on.
+type SettingChanged struct {
+	Setting Setting `cbor:"1,keyasint"`
+	Value   string  `cbor:"2,keyasint"`
+}
+
+// UserAdded brings a person into the ledger. Handle is a commitment.
+type UserAdded struct {
+	User   UserID     `cbor:"1,keyasint"`
+	Handle Commitment `cbor:"2,keyasint"`
+	Roles  []Role     `cbor:"3,keyasint"`
+}
+
+// UserRemoved ends everything that the user could do.
+type UserRemoved struct {
+	User UserID `cbor:"1,keyasint"`
+}
+
+// InvitationCreated lets whoever shows the token enrol one factor for the user.
+// Token is the SHA-256 hash of 256 random bits.
+type InvitationCreated struct {
+	User    UserID `cbor:"1,keyasint"`
+	Token   Hash   `cbor:"2,keyasint"`
+	Expires Millis `cbor:"3,keyasint"`
+}
+
+// FactorEnrolled uses up an invitation. A factor is named by its entry's index.
+// Step is the TOTP time step of the code that proved it.
+type FactorEnrolled struct {
+	User       UserID     `cbor:"1,keyasint"`
+	Kind       FactorKind `cbor:"2,keyasint"`
+	Invitation Index      `cbor:"3,keyasint"`
+	Step       uint64     `cbor:"4,keyasint,omitempty"`
+}
+
+// SignInSucceeded opens a sign-in session, named by its entry's index. Token is
+// the SHA-256 hash of the 256 random bits that the client keeps. Step is the
+// TOTP time step (RFC 6238) that is now used up.
+type SignInSucceeded struct {
+	User    UserID     `cbor:"1,keyasint"`
+	Factor  Index      `cbor:"2,keyasint"`
+	Kind    FactorKind `cbor:"3,keyasint"`
+	Step    uint64     `cbor:"4,keyasint,omitempty"`
+	Token   Hash       `cbor:"5,keyasint"`
+	Expires Millis     `cbor:"6,keyasint"`
+	Source  Commitment `cbor:"7,keyasint"`
+}
+
+// SignInFailed sums up failed attempts at one account from one source prefix
+// since the last such entry. Count is capped at MaxFailureCount.
+type SignInFailed struct {
+	User   UserID     `cbor:"1,keyasint"`
+	Count  uint64     `cbor:"2,keyasint"`
+	Source Commitment `cbor:"3,keyasint"`
+}
+
+// MaxFailureCount is the most that one SignInFailed counts.
+const MaxFailureCount = 10_000
+
+// SignInEnded closes a sign-in session before it expires.
+type SignInEnded struct {
+	User   UserID `cbor:"1,keyasint"`
+	SignIn Index  `cbor:"2,keyasint"`
+}
+
+// TargetAdded registers a host, named by its entry's index. HostKeys are the
+// pinned public keys in SSH wire format; Egress is the address the relay comes
+// from as that host sees it.
+type TargetAdded struct {
+	Name     TargetName `cbor:"1,keyasint"`
+	Address  string     `cbor:"2,keyasint"`
+	HostKeys [][]byte   `cbor:"3,keyasint"`
+	Logins   []Login    `cbor:"4,keyasint"`
+	Egress   string     `cbor:"5,keyasint"`
+}
+
+// TargetRemoved takes a host out, with every grant to it.
+type TargetRemoved struct {
+	Target Index `cbor:"1,keyasint"`
+}
+
+// GrantAdded allows a user some logins of a target, named by its entry's index.
+type GrantAdded struct {
+	User   UserID  `cbor:"1,keyasint"`
+	Target Index   `cbor:"2,keyasint"`
+	Logins []Login `cbor:"3,keyasint"`
+	From   Millis  `cbor:"4,keyasint,omitempty"`
+	Until  Millis  `cbor:"5,keyasint,omitempty"`
+}
+
+// GrantRemoved takes a grant back before its end.
+type GrantRemoved struct {
+	User   UserID `cbor:"1,keyasint"`
+	Target Index  `cbor:"2,keyasint"`
+	Grant  Index  `cbor:"3,keyasint"`
+}
+
+// CertificateIssued is durable before the certificate is signed. TBS is the
+// SHA-256 hash of the bytes to be signed. A target certificate carries the
+// target, the login and the session; Parent is the index of the user
+// certificate that opened it.
+type CertificateIssued struct {
+	Kind    CertificateKind `cbor:"1,keyasint"`
+	User    UserID          `cbor:"2,keyasint"`
+	TBS     Hash            `cbor:"3,keyasint"`
+	Expires Millis          `cbor:"4,keyasint"`
+	Rules   uint64          `cbor:"5,keyasint"`
+	SignIn  Index           `cbor:"6,keyasint,omitempty"`
+	Target  Index           `cbor:"7,keyasint,omitempty"`
+	Login   Login           `cbor:"8,keyasint,omitempty"`
+	Session SessionID       `cbor:"9,keyasint,omitzero"`
+	Parent  Index           `cbor:"10,keyasint,omitempty"`
+}
+
+// SessionStarted is durable before the relay connects onward. Certificate and
+// Grant are the indexes of the entries that allowed it, Ends the moment at which
+// the relay will end it.
+type SessionStarted struct {
+	Session     SessionID  `cbor:"1,keyasint"`
+	User        UserID     `cbor:"2,keyasint"`
+	Target      Index      `cbor:"3,keyasint"`
+	Login       Login      `cbor:"4,keyasint"`
+	Certificate Index      `cbor:"5,keyasint"`
+	Grant       Index      `cbor:"6,keyasint"`
+	Way         Way        `cbor:"7,keyasint"`
+	Source      Commitment `cbor:"8,keyasint"`
+	Ends        Millis     `cbor:"9,keyasint,omitempty"`
+}
+
+// SessionRefused says that a signed-in user asked for a session and why it did
+// not start. Target is 0 where no registered target was named. Repetitions
+// within a minute are one entry.
+type SessionRefused struct {
+	User   UserID  `cbor:"1,keyasint"`
+	Target Index   `cbor:"2,keyasint,omitempty"`
+	Login  Login   `cbor:"3,keyasint,omitempty"`
+	Reason Refusal `cbor:"4,keyasint"`
+}
+
+// SessionEnded closes a session and names what was recorded.
+type SessionEnded struct {
+	Session  SessionID       `cbor:"1,keyasint"`
+	User     UserID          `cbor:"2,keyasint"`
+	Target   Index           `cbor:"3,keyasint"`
+	Started  Index           `cbor:"4,keyasint"`
+	Reason   EndReason       `cbor:"5,keyasint"`
+	Duration int64           `cbor:"6,keyasint"` // milliseconds
+	In       uint64          `cbor:"7,keyasint"` // bytes from the user
+	Out      uint64          `cbor:"8,keyasint"` // bytes to the user
+	Files    []RecordingFile `cbor:"9,keyasint,omitempty"`
+}
+
+// A RecordingFile names one file of a recording by what it holds.
+type RecordingFile struct {
+	Name   string `cbor:"1,keyasint"`
+	Label  string `cbor:"2,keyasint"`
+	Size   int64  `cbor:"3,keyasint"`
+	SHA256 Hash   `cbor:"4,keyasint"`
+}
+
+func (*LedgerCreated) EventType() EventType     { return TypeLedgerCreated }
+func (*RulesActivated) EventType() EventType    { return TypeRulesActivated }
+func (*SettingChanged) EventType() EventType    { return TypeSettingChanged }
+func (*UserAdded) EventType() EventType         { return TypeUserAdded }
+func (*UserRemoved) EventType() EventType       { return TypeUserRemoved }
+func (*InvitationCreated) EventType() EventType { return TypeInvitationCreated }
+func (*FactorEnrolled) EventType() EventType    { return TypeFactorEnrolled }
+func (*SignInSucceeded) EventType() EventType   { return TypeSignInSucceeded }
+func (*SignInFailed) EventType() EventType      { return TypeSignInFailed }
+func (*SignInEnded) EventType() EventType       { return TypeSignInEnded }
+func (*TargetAdded) EventType() EventType       { return TypeTargetAdded }
+func (*TargetRemoved) EventType() EventType     { return TypeTargetRemoved }
+func (*GrantAdded) EventType() EventType        { return TypeGrantAdded }
+func (*GrantRemoved) EventType() EventType      { return TypeGrantRemoved }
+func (*CertificateIssued) EventType() EventType { return TypeCertificateIssued }
+func (*SessionStarted) EventType() EventType    { return TypeSessionStarted }
+func (*SessionRefused) EventType() EventType    { return TypeSessionRefused }
+func (*SessionEnded) EventType() EventType      { return TypeSessionEnded }

@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
+	"testing"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// examples returns one entry of every event type, with every field set where
+// the type allows it, and a second one where fields may be missing. They are
+// what testdata/entries.golden holds: add to the end, change none.
+func examples() []*store.Entry {
+	user, session := store.UserID{1, 2, 15: 16}, store.SessionID{0xf8, 6: 0x41, 8: 0xa7, 15: 0xf6}
+	hash, commitment := store.Hash{1, 31: 32}, store.Commitment{2, 31: 33}
+	key := []byte("\x00\x00\x00\x0bssh-ed25519")
+	events := []store.Event{
+		&store.LedgerCreated{Name: "pam.example.eu", Rules: 1, LogKey: hash[:], UserCA: key, TargetCA: key, HostCA: key, EmergencyCA: key},
+		&store.RulesActivated{Rules: 2},
+		&store.UserAdded{User: user, Handle: commitment, Roles: store.Roles()},
+		&store.UserRemoved{User: user},
+		&store.InvitationCreated{User: user, Token: hash, Expires: 1_800_000_000_000},
+		&store.FactorEnrolled{User: user, Kind: store.FactorTOTP, Invitation: 4, Step: 56_666_666},
+		&store.SignInSucceeded{User: user, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_667, Token: hash, Expires: 1_800_000_000_000, Source: commitment},
+		&store.SignInFailed{User: user, Count: store.MaxFailureCount, Source: commitment},
+		&store.SignInEnded{User: user, SignIn: 6},
+		&store.TargetAdded{Name: "db1.prod", Address: "10.0.0.7:22", HostKeys: [][]byte{key}, Logins: []store.Login{"root", "deploy"}, Egress: "10.0.0.1"},
+		&store.TargetRemoved{Target: 9},
+		&store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}, From: 1_700_000_000_000, Until: 1_800_000_000_000},
+		&store.GrantRemoved{User: user, Target: 9, Grant: 11},
+		&store.CertificateIssued{Kind: store.CertificateTarget, User: user, TBS: hash, Expires: 1_700_000_060_000, Rules: 1, SignIn: 6, Target: 9, Login: "root", Session: session, Parent: 12},
+		&store.SessionStarted{Session: session, User: user, Target: 9, Login: "root", Certificate: 13, Grant: 11, Way: store.WayProxy, Source: commitment, Ends: 1_800_000_000_000},
+		&store.SessionRefused{User: user, Target: 9, Login: "root", Reason: store.RefusedNoGrant},
+		&store.SessionEnded{Session: session, User: user, Target: 9, Started: 14, Reason: store.EndedByUser, Duration: 1500, In: 12, Out: 3456,
+			Files: []store.RecordingFile{{Name: "000.age", Label: "replayable", Size: 3456, SHA256: hash}}},
+
+		&store.FactorEnrolled{User: user, Kind: store.FactorTOTP, Invitation: 4},
+		&store.SignInSucceeded{User: user, Factor: 5, Kind: store.FactorTOTP, Token: hash, Expires: 1_800_000_000_000, Source: commitment},
+		&store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}},
+		&store.CertificateIssued{Kind: store.CertificateUser, User: user, TBS: hash, Expires: 1_700_000_300_000, Rules: 1, SignIn: 6},
+		&store.SessionStarted{Session: session, User: user, Target: 9, Login: "root", Certificate: 13, Grant: 11, Way: store.WayName, Source: commitment},
+		&store.SessionRefused{User: user, Reason: store.RefusedNoTarget},
+		&store.SessionEnded{Session: session, User: user, Target: 9, Started: 14, Reason: store.EndedInterrupted},
+
+		&store.SettingChanged{Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed},
+	}
+	actors := []store.Actor{{Local: true}, {User: user}, {}}
+	entries := make([]*store.Entry, len(events))
+	for i, event := range events {
+		entries[i] = &store.Entry{
+			Index: store.Index(i), Time: 1_700_000_000_000 + store.Millis(i), Actor: actors[i%len(actors)], Event: event,
+		}
+	}
+	return entries
+}
+
+// eventTypes returns the event types that the package's source declares, so
+// that a new one can't be left out of a test.
+func eventTypes(t *testing.T) []store.EventType {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "event.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []store.EventType
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if name, ok := spec.Type.(*ast.Ident); !ok || name.Name != "EventType" {
+			return true
+		}
+		s, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, store.EventType(s))
+		return true
+	})
+	if len(types) < 17 {
+		t.Fatalf("only %d event types in event.go", len(types))
+	}
+	return types
+}

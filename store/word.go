@@ -1,0 +1,131 @@
+package store
+
+// The closed sets of words that stand in entries. A word that is not in its set
+// makes the entry undecodable, and an undecodable entry stops deciding.
+
+// A Role is what a person is in VaultPAM. One person may hold several.
+type Role string
+
+const (
+	RoleEngineer      Role = "engineer"
+	RoleApprover      Role = "approver"
+	RoleAdministrator Role = "administrator"
+	RoleAuditor       Role = "auditor"
+)
+
+// Roles returns all roles in the order in which they are listed.
+func Roles() []Role {
+	return []Role{RoleEngineer, RoleApprover, RoleAdministrator, RoleAuditor}
+}
+
+// A Setting is something that a company may decide about the rules.
+type Setting string
+
+// SettingSelfGrant says whether an administrator may grant access to themselves
+// without a second person: "refused", which is the default, or "allowed", for a
+// company with a single administrator.
+const SettingSelfGrant Setting = "self-grant"
+
+// The values of SettingSelfGrant.
+const (
+	SelfGrantRefused = "refused"
+	SelfGrantAllowed = "allowed"
+)
+
+// A FactorKind is how a person proves who they are.
+type FactorKind string
+
+// FactorTOTP is a time-based one-time password (RFC 6238).
+const FactorTOTP FactorKind = "totp"
+
+// A CertificateKind says which authority signed a certificate.
+type CertificateKind string
+
+const (
+	// CertificateUser is a user's own certificate; the relay alone accepts it.
+	CertificateUser CertificateKind = "user"
+	// CertificateTarget opens one login on one target for one session.
+	CertificateTarget CertificateKind = "target"
+)
+
+// A Way is how a connection came to the relay.
+type Way string
+
+const (
+	// WayProxy is `vaultpam proxy` as ProxyCommand.
+	WayProxy Way = "proxy"
+	// WayJump is stock ProxyJump.
+	WayJump Way = "jump"
+	// WayName is a user name of the form login+target.
+	WayName Way = "name"
+)
+
+// A Refusal is why a session did not start.
+type Refusal string
+
+const (
+	RefusedNoTarget  Refusal = "no-such-target"
+	RefusedNoGrant   Refusal = "no-grant"
+	RefusedNotYet    Refusal = "grant-not-begun"
+	RefusedEnded     Refusal = "grant-ended"
+	RefusedLogin     Refusal = "login-not-granted"
+	RefusedNoSignIn  Refusal = "not-signed-in"
+	RefusedForgery   Refusal = "certificate-not-in-ledger"
+	RefusedNotActive Refusal = "user-removed"
+)
+
+// An EndReason is why a session ended.
+type EndReason string
+
+const (
+	// EndedByUser: the user's side closed the connection.
+	EndedByUser EndReason = "closed-by-user"
+	// EndedByTarget: the target closed the connection.
+	EndedByTarget EndReason = "closed-by-target"
+	// EndedByGrant: the grant ended or was removed.
+	EndedByGrant EndReason = "grant-ended"
+	// EndedByShutdown: the relay was stopped.
+	EndedByShutdown EndReason = "relay-stopped"
+	// EndedByRecorder: the recording could not go on.
+	EndedByRecorder EndReason = "recording-failed"
+	// EndedUnreachable: the target could not be reached.
+	EndedUnreachable EndReason = "target-unreachable"
+	// EndedHostKey: the target showed a host key that is not pinned.
+	EndedHostKey EndReason = "host-key-mismatch"
+	// EndedRefusedByTarget: the target did not accept the certificate.
+	EndedRefusedByTarget EndReason = "refused-by-target"
+	// EndedInterrupted: the relay died; found at the next start.
+	EndedInterrupted EndReason = "interrupted"
+)
+
+func known[T comparable](word T, set ...T) bool {
+	for _, w := range set {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+func (r Role) valid() bool            { return known(r, Roles()...) }
+func (k FactorKind) valid() bool      { return k == FactorTOTP }
+func (k CertificateKind) valid() bool { return known(k, CertificateUser, CertificateTarget) }
+func (w Way) valid() bool             { return known(w, WayProxy, WayJump, WayName) }
+
+func (r Refusal) valid() bool {
+	return known(r, RefusedNoTarget, RefusedNoGrant, RefusedNotYet, RefusedEnded, RefusedLogin,
+		RefusedNoSignIn, RefusedForgery, RefusedNotActive)
+}
+
+func (r EndReason) valid() bool {
+	return known(r, EndedByUser, EndedByTarget, EndedByGrant, EndedByShutdown, EndedByRecorder,
+		EndedUnreachable, EndedHostKey, EndedRefusedByTarget, EndedInterrupted)
+}
+
+// ParseRole returns s as a Role.
+func ParseRole(s string) (Role, error) {
+	if r := Role(s); r.valid() {
+		return r, nil
+	}
+	return "", &WordError{What: "role", Word: clip(s), Want: words(Roles())}
+}
