@@ -1,0 +1,15 @@
+package bolt
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// dropCache has the kernel forget what it holds of the file, so that it is read
+// from the disk. After a failed sync the kernel may go on showing pages that
+// never got there; who recovers from store.ErrUncertain by opening the ledger
+// anew would take them for durable.
+//
+// It is advice: file systems in memory ignore it, and an error changes nothing.
+func dropCache(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }

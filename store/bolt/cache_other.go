@@ -1,0 +1,9 @@
+//go:build !linux
+
+package bolt
+
+import "os"
+
+// dropCache does nothing where the system has no such call: a ledger that was
+// reopened after a failed sync may then show pages that are not on the disk.
+func dropCache(*os.File) {}
