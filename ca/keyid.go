@@ -1,0 +1,115 @@
+package ca
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A KeyID is what sshd and the relay write to their logs beside the serial. The
+// server builds it from values that each have a grammar without ":", so no text
+// of a user's choosing can imitate another field:
+//
+//	vaultpam:user:HANDLE:SIGNIN        SIGNIN is the decimal index of the sign-in's entry
+//	vaultpam:target:HANDLE:SESSIONID
+//	vaultpam:host:NAME                 NAME comes last and may be an IPv6 address
+//	vaultpam:emergency:TARGET
+//
+// Only the fields of its kind are set.
+type KeyID struct {
+	Kind    Kind
+	Handle  store.Handle
+	SignIn  store.Index
+	Session store.SessionID
+	Host    HostName
+	Target  store.TargetName
+}
+
+const keyIDPrefix = "vaultpam:"
+
+// UserKeyID names the person and the sign-in that a user certificate stands on.
+func UserKeyID(handle store.Handle, signIn store.Index) KeyID {
+	return KeyID{Kind: User, Handle: handle, SignIn: signIn}
+}
+
+// TargetKeyID names the person and the session that a target certificate is for.
+func TargetKeyID(handle store.Handle, session store.SessionID) KeyID {
+	return KeyID{Kind: Target, Handle: handle, Session: session}
+}
+
+// HostKeyID names the host that a host certificate speaks for.
+func HostKeyID(name HostName) KeyID { return KeyID{Kind: Host, Host: name} }
+
+// EmergencyKeyID names the target that an emergency certificate opens.
+func EmergencyKeyID(target store.TargetName) KeyID {
+	return KeyID{Kind: Emergency, Target: target}
+}
+
+// String returns the text form. It is a key ID only if [ParseKeyID] accepts it,
+// which Build checks.
+func (id KeyID) String() string {
+	head := keyIDPrefix + id.Kind.String() + ":"
+	switch id.Kind {
+	case User:
+		return head + string(id.Handle) + ":" + strconv.FormatUint(uint64(id.SignIn), 10)
+	case Target:
+		return head + string(id.Handle) + ":" + id.Session.String()
+	case Host:
+		return head + string(id.Host)
+	case Emergency:
+		return head + string(id.Target)
+	}
+	return head
+}
+
+// ParseKeyID parses the text form. Exactly one text names each KeyID.
+func ParseKeyID(s string) (KeyID, error) {
+	id, err := parseKeyID(s)
+	if err != nil {
+		return KeyID{}, fmt.Errorf("%w: %q: %w", ErrKeyID, clip(s), err)
+	}
+	return id, nil
+}
+
+func parseKeyID(s string) (KeyID, error) {
+	rest, ok := strings.CutPrefix(s, keyIDPrefix)
+	word, rest, found := strings.Cut(rest, ":")
+	if !ok || !found {
+		return KeyID{}, errors.New("does not begin with vaultpam:KIND:")
+	}
+	kind, err := ParseKind(word)
+	if err != nil {
+		return KeyID{}, err
+	}
+	id := KeyID{Kind: kind}
+	switch kind {
+	case Host:
+		id.Host, err = ParseHostName(rest)
+		return id, err
+	case Emergency:
+		id.Target, err = store.ParseTargetName(rest)
+		return id, err
+	}
+	handle, rest, _ := strings.Cut(rest, ":")
+	if id.Handle, err = store.ParseHandle(handle); err != nil {
+		return id, err
+	}
+	if kind == User {
+		id.SignIn, err = parseSignIn(rest)
+	} else {
+		id.Session, err = store.ParseSessionID(rest)
+	}
+	return id, err
+}
+
+// parseSignIn refuses 0, which is the ledger's birth and nobody's sign-in.
+func parseSignIn(s string) (store.Index, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n == 0 || n >= uint64(store.EmergencySerial) || strconv.FormatUint(n, 10) != s {
+		return 0, fmt.Errorf("sign-in %q: want the decimal index of an entry", clip(s))
+	}
+	return store.Index(n), nil
+}
