@@ -1,0 +1,63 @@
+package target
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// openPty opens a new pseudo terminal (pts(4)).
+func openPty() (master, slave *os.File, err error) {
+	master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	var number uint32
+	err = control(master, func(fd int) error {
+		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+			return err
+		}
+		var err error
+		number, err = unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+		return err
+	})
+	if err == nil {
+		slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		master.Close()
+		return nil, nil, err
+	}
+	return master, slave, nil
+}
+
+func resize(terminal *os.File, size windowChange) error {
+	return control(terminal, func(fd int) error {
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{
+			Row: uint16(min(size.Rows, 1<<15)), Col: uint16(min(size.Columns, 1<<15)),
+			Xpixel: uint16(min(size.Width, 1<<15)), Ypixel: uint16(min(size.Height, 1<<15)),
+		})
+	})
+}
+
+// control calls f with the descriptor and leaves the file as it is: Fd would
+// make it blocking, and a Read could then not be ended by Close.
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+// controlTerminal makes command's standard input its controlling terminal.
+func controlTerminal(command *exec.Cmd) {
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+}
