@@ -1,0 +1,259 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// Info returns what the server says of itself to anybody. NewSettings holds it
+// to its grammars.
+func (c *Client) Info(ctx context.Context) (api.Info, error) {
+	return call[api.Info](ctx, c, request{route: api.RouteInfo})
+}
+
+// EnrollBegin asks what an invitation is for. It may be asked again.
+func (c *Client) EnrollBegin(ctx context.Context, token [32]byte) (api.EnrollBeginResponse, error) {
+	r, err := call[api.EnrollBeginResponse](ctx, c, request{
+		route: api.RouteEnrollBegin, body: api.EnrollBeginRequest{Token: token[:]},
+	})
+	if err != nil {
+		return r, err
+	}
+	u, err := url.Parse(r.URI)
+	if err != nil || u.Scheme != "otpauth" || u.Host != "totp" || u.Query().Get("secret") != r.Secret || r.Secret == "" ||
+		len(r.URI) > 1<<10 || Clean(r.URI) != r.URI {
+		return api.EnrollBeginResponse{}, fmt.Errorf("%w: not a TOTP secret", ErrAnswer)
+	}
+	return r, grammar(store.ParseHandle, r.Handle)
+}
+
+// EnrollFinish uses an invitation up, proving with a code that the secret
+// arrived. That is also a sign-in.
+func (c *Client) EnrollFinish(ctx context.Context, token [32]byte, code string) (api.SignInResponse, error) {
+	return opened(call[api.SignInResponse](ctx, c, request{
+		route: api.RouteEnrollFinish, body: api.EnrollFinishRequest{Token: token[:], Code: code},
+	}))
+}
+
+// opened holds a sign-in session to its grammar.
+func opened(r api.SignInResponse, err error) (api.SignInResponse, error) {
+	if err != nil {
+		return r, err
+	}
+	if len(r.Token) != tokenSize || grammar(store.ParseHandle, r.Handle) != nil {
+		return api.SignInResponse{}, fmt.Errorf("%w: not a sign-in session", ErrAnswer)
+	}
+	return r, nil
+}
+
+// SignIn opens a sign-in session with a TOTP code. The answer's token is for
+// WithToken and Home.SaveSession.
+func (c *Client) SignIn(ctx context.Context, handle store.Handle, code string) (api.SignInResponse, error) {
+	r, err := opened(call[api.SignInResponse](ctx, c, request{
+		route: api.RouteSignIn, body: api.SignInRequest{Handle: string(handle), Code: code},
+	}))
+	if err == nil && r.Handle != string(handle) {
+		return api.SignInResponse{}, fmt.Errorf("%w: a sign-in of somebody else", ErrAnswer)
+	}
+	return r, err
+}
+
+// SignOut ends the sign-in session.
+func (c *Client) SignOut(ctx context.Context) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteSignOut})
+	return err
+}
+
+// Status returns who the server thinks the caller is.
+func (c *Client) Status(ctx context.Context) (api.StatusResponse, error) {
+	r, err := call[api.StatusResponse](ctx, c, request{route: api.RouteStatus})
+	if err != nil {
+		return r, err
+	}
+	return r, grammar(store.ParseHandle, r.Handle)
+}
+
+// MaxCertificate is the longest validity of a user certificate that a client
+// puts on its disk, whatever the server hands out.
+const MaxCertificate = 24 * time.Hour
+
+// Certificate asks for a user certificate for the key and holds it to what it
+// must be: for this key, of type user, for one principal in the form of a user
+// ID, short-lived, and with the serial that the ledger has.
+func (c *Client) Certificate(ctx context.Context, key ssh.PublicKey) (*ssh.Certificate, error) {
+	r, err := call[api.CertificateResponse](ctx, c, request{
+		route: api.RouteCertificate, body: api.CertificateRequest{PublicKey: string(ssh.MarshalAuthorizedKey(key))},
+	})
+	if err != nil {
+		return nil, err
+	}
+	bad := func(why string) error { return fmt.Errorf("%w: certificate %s", ErrAnswer, why) }
+	parsed, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(r.Certificate))
+	cert, ok := parsed.(*ssh.Certificate)
+	switch {
+	case err != nil || !ok || len(rest) > 0:
+		return nil, bad("is none")
+	case string(cert.Key.Marshal()) != string(key.Marshal()):
+		return nil, bad("is for another key")
+	case cert.CertType != ssh.UserCert:
+		return nil, bad("is not for a user")
+	case cert.Serial != r.Serial || store.Serial(cert.Serial) >= store.EmergencySerial:
+		return nil, bad("has another serial than the server said")
+	case len(cert.ValidPrincipals) != 1 || grammar(store.ParseUserID, cert.ValidPrincipals[0]) != nil:
+		return nil, bad("is not for exactly one user ID")
+	case cert.ValidBefore <= cert.ValidAfter || cert.ValidBefore-cert.ValidAfter > uint64(MaxCertificate/time.Second):
+		return nil, bad("is not short-lived")
+	}
+	// The relay checks the authority; here it only has to be a signature over
+	// these very bytes, so that a damaged certificate is noticed before ssh does.
+	signed := *cert
+	signed.Signature = nil
+	tbs := signed.Marshal()
+	if cert.SignatureKey == nil || cert.SignatureKey.Verify(tbs[:len(tbs)-4], cert.Signature) != nil {
+		return nil, bad("has a bad signature")
+	}
+	return cert, nil
+}
+
+// Targets returns the targets that the caller may reach.
+func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
+	targets, err := call[[]api.Target](ctx, c, request{route: api.RouteTargets})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
+		if err := checkTarget(t.Name, t.Logins); err != nil {
+			return nil, err
+		}
+	}
+	return targets, nil
+}
+
+// Users returns all users.
+func (c *Client) Users(ctx context.Context) ([]api.User, error) {
+	return call[[]api.User](ctx, c, request{route: api.RouteUsers})
+}
+
+// AddUser adds a person and returns their invitation.
+func (c *Client) AddUser(ctx context.Context, handle store.Handle, roles []store.Role) (api.AddUserResponse, error) {
+	words := make([]string, len(roles))
+	for i, r := range roles {
+		words[i] = string(r)
+	}
+	r, err := call[api.AddUserResponse](ctx, c, request{
+		route: api.RouteUserAdd, body: api.AddUserRequest{Handle: string(handle), Roles: words},
+	})
+	return invited(r, err)
+}
+
+// InviteUser makes a new invitation for a user.
+func (c *Client) InviteUser(ctx context.Context, handle store.Handle) (api.AddUserResponse, error) {
+	r, err := call[api.AddUserResponse](ctx, c, request{
+		route: api.RouteUserInvite, path: []string{string(handle)}, body: api.Empty{},
+	})
+	return invited(r, err)
+}
+
+func invited(r api.AddUserResponse, err error) (api.AddUserResponse, error) {
+	if err != nil {
+		return r, err
+	}
+	return r, grammar(api.ParseInvitation, r.Invitation)
+}
+
+// RemoveUser removes a person.
+func (c *Client) RemoveUser(ctx context.Context, handle store.Handle) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteUserRemove, path: []string{string(handle)}})
+	return err
+}
+
+// AllTargets returns all targets.
+func (c *Client) AllTargets(ctx context.Context) ([]api.TargetDetail, error) {
+	return call[[]api.TargetDetail](ctx, c, request{route: api.RouteAllTargets})
+}
+
+// Scan has the relay read a host's keys.
+func (c *Client) Scan(ctx context.Context, address string) (api.ScanResponse, error) {
+	r, err := call[api.ScanResponse](ctx, c, request{route: api.RouteScan, body: api.ScanRequest{Address: address}})
+	if err != nil {
+		return r, err
+	}
+	for _, key := range r.HostKeys {
+		if err := grammar(ParseHostKey, key); err != nil {
+			return api.ScanResponse{}, err
+		}
+	}
+	return r, nil
+}
+
+// ParseHostKey returns the key that line holds in the form of an
+// authorized_keys line. A certificate is not a host key.
+func ParseHostKey(line string) (ssh.PublicKey, error) {
+	line = strings.TrimSpace(line)
+	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(line))
+	// The parser steps over lines that are none, so a second line is looked for.
+	if err != nil || len(rest) > 0 || len(options) > 0 || strings.ContainsAny(line, "\r\n") {
+		return nil, fmt.Errorf("%q is not a public key: want its type and its base64", Clean(line))
+	}
+	if _, ok := key.(*ssh.Certificate); ok {
+		return nil, fmt.Errorf("a certificate stands where a host key is wanted")
+	}
+	return key, nil
+}
+
+// AddTarget registers a target.
+func (c *Client) AddTarget(ctx context.Context, t api.AddTargetRequest) (api.TargetDetail, error) {
+	return call[api.TargetDetail](ctx, c, request{route: api.RouteTargetAdd, body: t})
+}
+
+// RemoveTarget takes a target out, with every grant to it.
+func (c *Client) RemoveTarget(ctx context.Context, name store.TargetName) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteTargetRemove, path: []string{string(name)}})
+	return err
+}
+
+// Grants returns all grants.
+func (c *Client) Grants(ctx context.Context) ([]api.Grant, error) {
+	return call[[]api.Grant](ctx, c, request{route: api.RouteGrants})
+}
+
+// AddGrant adds a grant and returns it with its ID.
+func (c *Client) AddGrant(ctx context.Context, g api.Grant) (api.Grant, error) {
+	return call[api.Grant](ctx, c, request{route: api.RouteGrantAdd, body: g})
+}
+
+// RemoveGrant takes a grant back.
+func (c *Client) RemoveGrant(ctx context.Context, id uint64) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteGrantRemove, path: []string{strconv.FormatUint(id, 10)}})
+	return err
+}
+
+// checkTarget holds names that reach command lines to their grammars.
+func checkTarget(name string, logins []string) error {
+	if err := grammar(store.ParseTargetName, name); err != nil {
+		return err
+	}
+	for _, l := range logins {
+		if err := grammar(store.ParseLogin, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grammar holds a name from the server to its parser.
+func grammar[T any](parse func(string) (T, error), s string) error {
+	if _, err := parse(s); err != nil {
+		return fmt.Errorf("%w: %s", ErrAnswer, Clean(err.Error()))
+	}
+	return nil
+}

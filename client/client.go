@@ -1,0 +1,124 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/vaultpam/vaultpam/server/api"
+)
+
+// A Config says which server to speak to and how to recognise it.
+type Config struct {
+	// Server is HOST or HOST:PORT; the port is 443 where none is named.
+	Server string
+	// Pin is the SHA-256 hash of the server's SubjectPublicKeyInfo (RFC 7469).
+	// Where it is empty the system's root certificates decide.
+	Pin []byte
+	// Timeout bounds one call, the connection included. Large answers get ten
+	// times as long. It must be set.
+	Timeout time.Duration
+}
+
+// A Client calls one server. It may be used by several goroutines at once.
+type Client struct {
+	server  string // HOST:PORT
+	timeout time.Duration
+	http    *http.Client
+	token   []byte
+}
+
+const tokenSize = 32
+
+// ErrNotSignedIn is returned for a call that needs a sign-in where there is
+// none on this machine.
+var ErrNotSignedIn = errors.New("not signed in")
+
+// New returns a client of the server. It does not connect.
+func New(c Config) (*Client, error) {
+	server, err := CanonicalServer(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	if c.Timeout <= 0 {
+		return nil, errors.New("a client without a timeout could wait for ever")
+	}
+	trust, err := tlsConfig(server, c.Pin)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: c.Timeout}
+	return &Client{
+		server:  server,
+		timeout: c.Timeout,
+		http: &http.Client{
+			Transport: &http.Transport{
+				Proxy:                  http.ProxyFromEnvironment,
+				DialContext:            dialer.DialContext,
+				TLSClientConfig:        trust,
+				TLSHandshakeTimeout:    c.Timeout,
+				ResponseHeaderTimeout:  c.Timeout,
+				MaxResponseHeaderBytes: 64 << 10,
+				IdleConnTimeout:        c.Timeout,
+				// The limits of answers are of what is on the wire, so nothing
+				// may grow behind them.
+				DisableCompression: true,
+			},
+			// A redirect could carry the token to somebody else.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// WithToken returns a client that calls as the holder of a sign-in session.
+func (c *Client) WithToken(token []byte) (*Client, error) {
+	if len(token) != tokenSize {
+		return nil, fmt.Errorf("sign-in token of %d bytes: want %d", len(token), tokenSize)
+	}
+	signedIn := *c
+	signedIn.token = append([]byte(nil), token...)
+	return &signedIn, nil
+}
+
+// Server returns HOST:PORT.
+func (c *Client) Server() string { return c.server }
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// CanonicalServer returns s as HOST:PORT with 443 as the default port.
+func CanonicalServer(s string) (string, error) {
+	if err := api.CheckHost(s); err != nil {
+		return "", fmt.Errorf("server %q: %w", Clean(s), err)
+	}
+	if host, port, err := net.SplitHostPort(s); err == nil {
+		return net.JoinHostPort(host, port), nil
+	}
+	if s[0] == '[' {
+		s = s[1 : len(s)-1]
+	}
+	return net.JoinHostPort(s, "443"), nil
+}
+
+// authorize adds the token to a request that needs one.
+func (c *Client) authorize(req *http.Request, route api.Route) error {
+	if route.Who == api.WhoAnybody {
+		return nil
+	}
+	if len(c.token) != tokenSize {
+		return ErrNotSignedIn
+	}
+	req.Header.Set(api.TokenHeader, "Bearer "+base64.RawURLEncoding.EncodeToString(c.token))
+	return nil
+}
+
+func (c *Client) deadline(ctx context.Context, limit int64) (context.Context, context.CancelFunc) {
+	if limit > maxAnswer {
+		return context.WithTimeout(ctx, 10*c.timeout)
+	}
+	return context.WithTimeout(ctx, c.timeout)
+}

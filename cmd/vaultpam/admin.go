@@ -1,0 +1,11 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (a *app) adminCommand() *cobra.Command {
+	return group("admin", "add and remove people, targets and grants",
+		group("user", "people", a.userAddCommand(), a.userLsCommand(), a.userInviteCommand(), a.userRmCommand()),
+		group("target", "hosts", a.targetAddCommand(), a.targetLsCommand(), a.targetRmCommand()),
+		group("grant", "who may reach what", a.grantAddCommand(), a.grantLsCommand(), a.grantRmCommand()),
+	)
+}

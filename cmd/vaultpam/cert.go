@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/client"
+	"github.com/vaultpam/vaultpam/client/agent"
+)
+
+// A certFlags says how certificates are got.
+type certFlags struct {
+	ensure, quiet, json bool
+}
+
+func (a *app) certCommand() *cobra.Command {
+	var flags certFlags
+	cmd := &cobra.Command{
+		Use:   "cert",
+		Short: "get a certificate for a fresh key",
+		Long: `cert makes a fresh key, gets a certificate for it, writes both to fixed files and
+puts them into the ssh-agent for as long as the certificate lives.
+
+With --ensure it does so only where less than a third of the certificate's life
+is left; any number of them may run at once, and one of them renews. The
+configuration that "vaultpam config ssh" writes runs it before each connection.`,
+		Args: wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.cert(cmd.Context(), flags) },
+	}
+	cmd.Flags().BoolVar(&flags.ensure, "ensure", false, "only where the one that is there is about to end")
+	cmd.Flags().BoolVar(&flags.quiet, "quiet", false, "say nothing but what went wrong")
+	jsonFlag(cmd, &flags.json)
+	return cmd
+}
+
+// keeper keeps the key and the certificate. connect is called only where a
+// certificate is asked for, so that one that is good costs no network and no
+// keyring.
+func (a *app) keeper(home *client.Home, connect func(context.Context) (*node, error)) agent.Keeper {
+	return agent.Keeper{
+		Dir: home.Dir(),
+		Renew: func(ctx context.Context, key ssh.PublicKey) (*ssh.Certificate, error) {
+			n, err := connect(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return n.client.Certificate(ctx, key)
+		},
+		Now:    a.Now,
+		Random: a.Random,
+	}
+}
+
+func (a *app) cert(ctx context.Context, flags certFlags) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	settings, err := home.Settings()
+	if err != nil {
+		return err
+	}
+	keeper := a.keeper(home, a.signedIn)
+	get := keeper.Ensure
+	if !flags.ensure {
+		get = func(ctx context.Context) (agent.Identity, agent.Outcome, error) {
+			id, err := keeper.Replace(ctx)
+			return id, agent.Renewed, err
+		}
+	}
+	id, outcome, err := get(ctx)
+	if err != nil && id.Cert != nil {
+		// What is there still opens doors; the next call tries again.
+		a.warn(err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if outcome == agent.Renewed {
+		if err := a.load(ctx, settings, id); err != nil && !(flags.quiet && errors.Is(err, agent.ErrNoAgent)) {
+			a.warn(err)
+		}
+	}
+	return a.showCertificate(home, id.Cert, flags)
+}
+
+// agent returns the running ssh-agent.
+func (a *app) agent(settings client.Settings) (*agent.Client, error) {
+	return agent.NewClient(settings.Name, agent.SystemDialer(a.env("SSH_AUTH_SOCK")))
+}
+
+// load puts an identity into the ssh-agent. Its error ends no command: the
+// files are enough for ssh.
+func (a *app) load(ctx context.Context, settings client.Settings, id agent.Identity) error {
+	agents, err := a.agent(settings)
+	if err != nil {
+		return err
+	}
+	return agents.Load(ctx, id.Key, id.Cert, a.Now())
+}
+
+// A certReport is what `cert --json` prints.
+type certReport struct {
+	Serial      uint64    `json:"serial"`
+	Expires     time.Time `json:"expires"`
+	Key         string    `json:"key"`         // file
+	Certificate string    `json:"certificate"` // file
+}
+
+func (a *app) showCertificate(home *client.Home, cert *ssh.Certificate, flags certFlags) error {
+	report := certReport{
+		Serial: cert.Serial, Expires: time.Unix(int64(cert.ValidBefore), 0).UTC(),
+		Key:         filepath.Join(home.Dir(), agent.KeyFile),
+		Certificate: filepath.Join(home.Dir(), agent.CertFile),
+	}
+	switch {
+	case flags.json:
+		return printJSON(a.Stdout, report)
+	case !flags.quiet:
+		a.say("certificate %d until %s in %s", report.Serial, a.local(report.Expires), report.Certificate)
+	}
+	return nil
+}

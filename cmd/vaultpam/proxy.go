@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vaultpam/vaultpam/client"
+)
+
+func (a *app) proxyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "proxy -- HOST PORT",
+		Short: "connect ssh with a target (ssh runs it)",
+		Long: `proxy is what ssh runs as its ProxyCommand: it connects standard input and output
+with the relay and names the target to it. HOST is a target's name with the
+suffix, db1.pam. PORT is what ssh would use and says nothing here: the relay
+knows each target's address.`,
+		Args: wantArgs("HOST", "PORT"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.proxy(cmd.Context(), args[0], args[1]) },
+	}
+}
+
+func (a *app) proxy(ctx context.Context, host, port string) error {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return &usageError{command: "vaultpam proxy", why: fmt.Sprintf("port %q: want 1 to 65535", client.Clean(port))}
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	settings, err := home.Settings()
+	if err != nil {
+		return err
+	}
+	target, err := client.ParseHost(host, settings.Suffix)
+	if err != nil {
+		return withHint(&usageError{command: "vaultpam proxy", why: err.Error()}, "vaultpam targets")
+	}
+	relay, err := client.DialRelay(ctx, settings.Relay, target, callTimeout)
+	if err != nil {
+		return err
+	}
+	return client.Splice(ctx, relay, a.Stdin, a.Stdout)
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vaultpam/vaultpam/client/agent"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "who is signed in where, and until when",
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(a.Stdout, s)
+			}
+			a.printStatus(s)
+			return nil
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON")
+}
+
+// A statusReport is what `status --json` prints.
+type statusReport struct {
+	Server      string    `json:"server"`
+	Name        string    `json:"name"`
+	Handle      string    `json:"handle"`
+	Roles       []string  `json:"roles"`
+	SignIn      uint64    `json:"sign_in"` // index of its entry
+	Expires     time.Time `json:"expires"`
+	Targets     int       `json:"targets"`
+	Ledger      uint64    `json:"ledger"` // size, verified against what was seen before
+	Certificate time.Time `json:"certificate,omitzero"`
+	Home        string    `json:"home"`
+}
+
+func (a *app) status(ctx context.Context) (statusReport, error) {
+	n, err := a.signedIn(ctx)
+	if err != nil {
+		return statusReport{}, err
+	}
+	at, err := n.ledger.Follow(ctx)
+	if err != nil {
+		return statusReport{}, err
+	}
+	s, err := n.client.Status(ctx)
+	if err != nil {
+		return statusReport{}, err
+	}
+	report := statusReport{
+		Server: n.settings.Server, Name: n.settings.Name, Handle: s.Handle, Roles: knownRoles(s.Roles),
+		SignIn: s.SignIn, Expires: s.Expires, Targets: s.Targets, Ledger: at.Size, Home: n.home.Dir(),
+	}
+	if id, err := agent.ReadIdentity(n.home.Dir()); err == nil {
+		report.Certificate = time.Unix(int64(id.Cert.ValidBefore), 0).UTC()
+	}
+	return report, nil
+}
+
+// knownRoles leaves out roles of which this program knows nothing.
+func knownRoles(words []string) []string {
+	roles := []string{}
+	for _, w := range words {
+		if r, err := store.ParseRole(w); err == nil {
+			roles = append(roles, string(r))
+		}
+	}
+	return roles
+}
+
+func (a *app) printStatus(s statusReport) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(a.Stdout, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("server", "%s (%s)", s.Name, s.Server)
+	line("signed in", "as %s until %s", s.Handle, a.local(s.Expires))
+	line("roles", "%s", strings.Join(s.Roles, ", "))
+	line("targets", "%d", s.Targets)
+	certificate := "none yet; ssh gets one when it needs it"
+	if !s.Certificate.IsZero() {
+		certificate = "until " + a.local(s.Certificate)
+		if !s.Certificate.After(a.Now()) {
+			certificate = "ended; ssh gets a new one when it needs it"
+		}
+	}
+	line("certificate", "%s", certificate)
+	line("ledger", "%d entries, grown out of what this machine saw before", s.Ledger)
+}
