@@ -132,7 +132,7 @@ type SideTable byte
 const (
 	// SideOpenings holds openings of commitments, keyed by owner and commitment.
 	SideOpenings SideTable = 1
-	// SideSecrets holds sealed secrets of factors, keyed by factor.
+	// SideSecrets holds the sealed secret of a user's factor, keyed by user.
 	SideSecrets SideTable = 2
 	// SideAttempts counts failed sign-ins, keyed by account and source.
 	SideAttempts SideTable = 3
