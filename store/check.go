@@ -49,7 +49,7 @@ func checkEvent(e Event) error {
 		return errors.Join(err, check(want{e.Reason.valid(), "a known reason"}))
 	case *SessionEnded:
 		return check(want{e.Reason.valid(), "a known reason"}, want{e.Duration >= 0, "a duration"},
-			want{!slices.ContainsFunc(e.Files, func(f RecordingFile) bool { return f.Size < 0 }), "sizes of files"})
+			want{!slices.ContainsFunc(e.Files, func(f RecordingFile) bool { return f.Size < 0 || !f.Label.valid() }), "sizes and labels of files"})
 	}
 	return nil
 }

@@ -216,7 +216,7 @@ type SessionEnded struct {
 // A RecordingFile names one file of a recording by what it holds.
 type RecordingFile struct {
 	Name   string `cbor:"1,keyasint"`
-	Label  string `cbor:"2,keyasint"`
+	Label  Label  `cbor:"2,keyasint"`
 	Size   int64  `cbor:"3,keyasint"`
 	SHA256 Hash   `cbor:"4,keyasint"`
 }

@@ -94,8 +94,22 @@ const (
 	EndedHostKey EndReason = "host-key-mismatch"
 	// EndedRefusedByTarget: the target did not accept the certificate.
 	EndedRefusedByTarget EndReason = "refused-by-target"
+	// EndedRelayFailed: the relay could no longer decide or certify.
+	EndedRelayFailed EndReason = "relay-failed"
 	// EndedInterrupted: the relay died; found at the next start.
 	EndedInterrupted EndReason = "interrupted"
+)
+
+// A Label says what the record of a channel can show.
+type Label string
+
+const (
+	// LabelReplayable: what the terminal showed can be played.
+	LabelReplayable Label = "replayable"
+	// LabelMetadata: the streams and what is said about them are there to read.
+	LabelMetadata Label = "metadata"
+	// LabelOpaque: that there was something, how much of it, and its hash.
+	LabelOpaque Label = "opaque"
 )
 
 func known[T comparable](word T, set ...T) bool {
@@ -110,6 +124,7 @@ func known[T comparable](word T, set ...T) bool {
 func (r Role) valid() bool            { return known(r, Roles()...) }
 func (k FactorKind) valid() bool      { return k == FactorTOTP }
 func (k CertificateKind) valid() bool { return known(k, CertificateUser, CertificateTarget) }
+func (l Label) valid() bool           { return known(l, LabelReplayable, LabelMetadata, LabelOpaque) }
 func (w Way) valid() bool             { return known(w, WayProxy, WayJump, WayName) }
 
 func (r Refusal) valid() bool {
@@ -119,7 +134,8 @@ func (r Refusal) valid() bool {
 
 func (r EndReason) valid() bool {
 	return known(r, EndedByUser, EndedByTarget, EndedByGrant, EndedByShutdown, EndedByRecorder,
-		EndedUnreachable, EndedHostKey, EndedRefusedByTarget, EndedInterrupted)
+		EndedUnreachable, EndedHostKey, EndedRefusedByTarget, EndedRelayFailed,
+		EndedInterrupted)
 }
 
 // ParseRole returns s as a Role.

@@ -40,18 +40,18 @@ const (
 	Subsystem Kind = "subsystem"
 )
 
-// A Label says what the record of a channel can show.
-type Label string
+// A Label says what the record of a channel can show; the ledger's word for it.
+type Label = store.Label
 
 const (
 	// Replayable: a terminal. What it showed is recorded, keystrokes are not,
 	// because they hold passwords.
-	Replayable Label = "replayable"
+	Replayable = store.LabelReplayable
 	// Metadata: a shell or command without a terminal. Its output is recorded
 	// whole and its input up to InputLimit, then as a hash.
-	Metadata Label = "metadata"
+	Metadata = store.LabelMetadata
 	// Opaque: bytes are counted and nothing of them is kept.
-	Opaque Label = "opaque"
+	Opaque = store.LabelOpaque
 )
 
 // InputLimit bounds the recorded input of a channel, in bytes.

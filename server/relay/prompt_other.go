@@ -1,0 +1,8 @@
+//go:build !linux
+
+package relay
+
+import "net"
+
+// acknowledge does nothing: other systems have no such option.
+func acknowledge(net.Conn) {}

@@ -1,0 +1,259 @@
+package relay
+
+import (
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/store/recording"
+)
+
+// A requestState is what the client has asked for on a channel so far.
+type requestState struct {
+	pty     *ptyRequest
+	env     int
+	running bool     // a shell, exec or subsystem was asked for; there is one a channel
+	notices []string // for the user, once there is a terminal to read them
+}
+
+// serveClient passes the client's requests on, in their order. What it does not
+// know it refuses.
+func (c *channel) serveClient(requests <-chan *ssh.Request) {
+	for request := range requests {
+		switch request.Type {
+		case "shell", "exec", "subsystem":
+			c.serveProgram(request)
+		default:
+			// An error means that the client is gone, and the loop ends.
+			_ = request.Reply(c.clientRequest(request), nil)
+		}
+	}
+}
+
+// serveProgram lets data flow when the client has been told that its program
+// runs, in the order that sshd keeps. What is to be said of earlier requests
+// comes before all data.
+func (c *channel) serveProgram(r *ssh.Request) {
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	ok := c.askProgram(r)
+	_ = r.Reply(ok, nil) // an error means that the client is gone
+	if !ok {
+		return
+	}
+	for _, text := range c.state.notices {
+		c.tell(text)
+	}
+	close(c.started)
+}
+
+func (c *channel) clientRequest(r *ssh.Request) bool {
+	switch r.Type {
+	case "pty-req":
+		return c.askPty(r)
+	case "env":
+		return c.askEnv(r)
+	case "window-change":
+		return c.askWindow(r)
+	case "signal":
+		if _, err := parseSignal(r.Payload); err != nil || !c.state.running {
+			return false
+		}
+		return c.forward(r)
+	case "break", "eow@openssh.com":
+		return c.state.running && len(r.Payload) <= 4 && c.forward(r)
+	case "auth-agent-req@openssh.com":
+		c.refuseRequest(r, forwardingText("agent forwarding", "ssh -a, or ForwardAgent no, does not ask for it"))
+	case "x11-req":
+		c.refuseRequest(r, forwardingText("X11 forwarding", "ssh -x, or ForwardX11 no, does not ask for it"))
+	default:
+		c.session.noteRefused(0, "request.refused", r.Type)
+	}
+	return false
+}
+
+// refuseRequest notes a refusal; whoever then sits at a terminal reads it.
+// Without one it would only disturb programs that read standard error.
+func (c *channel) refuseRequest(r *ssh.Request, text string) {
+	c.session.noteRefused(0, "request.refused", r.Type)
+	if c.state.pty != nil && !c.state.running && len(c.state.notices) < maxNotices {
+		c.state.notices = append(c.state.notices, text)
+	}
+}
+
+// forward passes a request on as it is and returns the target's answer.
+func (c *channel) forward(r *ssh.Request) bool {
+	ok, err := c.target.SendRequest(r.Type, r.WantReply, r.Payload)
+	return err == nil && (ok || !r.WantReply)
+}
+
+func (c *channel) askPty(r *ssh.Request) bool {
+	pty, err := parsePty(r.Payload)
+	if err != nil || c.state.pty != nil || c.state.running {
+		c.session.noteRefused(0, "request.refused", r.Type)
+		return false
+	}
+	if !c.session.permits("permit-pty") {
+		c.session.noteRefused(0, "request.refused", r.Type)
+		return false
+	}
+	// The channel's label hangs on the answer, so it is always asked for.
+	ok, err := c.target.SendRequest(r.Type, true, r.Payload)
+	if err != nil || !ok {
+		return false
+	}
+	c.state.pty = &pty
+	return true
+}
+
+func (c *channel) askEnv(r *ssh.Request) bool {
+	env, err := parseEnv(r.Payload)
+	if err != nil || c.state.running || c.state.env >= maxEnv {
+		c.session.noteRefused(0, "env.refused", clean(env.Name, maxEnvName))
+		return false
+	}
+	c.state.env++
+	return c.session.note(0, "env.sent", env.Name+"="+env.Value) && c.forward(r)
+}
+
+// askProgram begins the channel's record and then has the target start what the
+// client wants, or what the user's certificate forces.
+func (c *channel) askProgram(r *ssh.Request) bool {
+	if c.state.running || c.dead || c.session.isOver() {
+		return false
+	}
+	kind, command := recording.Kind(r.Type), ""
+	if kind != recording.Shell {
+		var err error
+		if command, err = parseText(r.Payload); err != nil {
+			return false
+		}
+	} else if len(r.Payload) > 0 {
+		return false
+	}
+	name, payload := r.Type, r.Payload
+	if forced, ok := c.session.forced(); ok {
+		if !c.session.note(0, "command.replaced", string(kind)+" "+command) {
+			return false
+		}
+		kind, command = recording.Exec, forced
+		name, payload = "exec", ssh.Marshal(struct{ Command string }{forced})
+	}
+	c.state.running = true
+	info := recording.ChannelInfo{Kind: kind, Command: recording.Text(command)}
+	if pty := c.state.pty; pty != nil {
+		c.tty = true
+		info.TTY, info.Term, info.Cols, info.Rows = true, recording.Text(pty.Term), int(pty.Cols), int(pty.Rows)
+	}
+	log, err := c.session.recording.Channel(info)
+	if err != nil {
+		c.session.recorderFailed(err)
+		return false
+	}
+	c.log = log
+	ok, err := c.target.SendRequest(name, r.WantReply, payload)
+	return err == nil && (ok || !r.WantReply)
+}
+
+// askWindow records the new size before the target draws for it.
+func (c *channel) askWindow(r *ssh.Request) bool {
+	w, err := parseWindow(r.Payload)
+	if err != nil || c.state.pty == nil {
+		return false
+	}
+	if w.Cols == c.state.pty.Cols && w.Rows == c.state.pty.Rows && c.log != nil {
+		return c.forward(r) // nothing to record: only pixels changed
+	}
+	c.state.pty.Cols, c.state.pty.Rows = w.Cols, w.Rows
+	if c.log != nil {
+		if err := c.log.Resize(int(w.Cols), int(w.Rows)); err != nil {
+			c.session.recorderFailed(err)
+			return false
+		}
+	}
+	return c.forward(r)
+}
+
+// serveTarget passes on what the target says of its program.
+func (c *channel) serveTarget(requests <-chan *ssh.Request) {
+	ended := false
+	for request := range requests {
+		ok := false
+		switch request.Type {
+		case "exit-status", "exit-signal":
+			if !ended {
+				ended = true
+				c.passExit(request)
+			}
+		case "eow@openssh.com", "xon-xoff":
+			if len(request.Payload) <= 1 {
+				_, _ = c.client.SendRequest(request.Type, false, request.Payload)
+			}
+		case "keepalive@openssh.com":
+			ok = true
+		}
+		_ = request.Reply(ok, nil) // an error means that the target is gone
+	}
+}
+
+// passExit passes on how the program ended.
+func (c *channel) passExit(r *ssh.Request) {
+	parse := parseExitStatus
+	if r.Type == "exit-signal" {
+		parse = parseExitSignal
+	}
+	exit, err := parse(r.Payload)
+	if err != nil {
+		return
+	}
+	c.exit = exit
+	_, _ = c.client.SendRequest(r.Type, false, r.Payload) // the client may be gone
+	close(c.exited)
+}
+
+// globals answers the client's global requests. Forwardings of a port are among
+// them, and OpenSSH tells its user that they failed.
+func (s *session) globals(requests <-chan *ssh.Request) {
+	for r := range requests {
+		switch r.Type {
+		case "keepalive@openssh.com":
+			_ = r.Reply(true, nil)
+			continue
+		case "no-more-sessions@openssh.com":
+			s.mu.Lock()
+			s.noMore = true
+			s.mu.Unlock()
+			_ = r.Reply(true, nil)
+			continue
+		}
+		s.noteRefused(0, "request.refused", r.Type)
+		_ = r.Reply(false, nil)
+	}
+}
+
+// targetGlobals answers the target's. What it announces (its host keys, above
+// all) is for the relay, which has them pinned, and not for the user.
+func targetGlobals(requests <-chan *ssh.Request) {
+	for r := range requests {
+		_ = r.Reply(r.Type == "keepalive@openssh.com", nil)
+	}
+}
+
+func (s *session) isOver() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// permits reports whether the user's own certificate has an extension.
+func (s *session) permits(extension string) bool {
+	_, ok := s.admission.Identity.Cert.Extensions[extension]
+	return ok
+}
+
+// forced returns the command that the user's own certificate forces.
+func (s *session) forced() (string, bool) {
+	command, ok := s.admission.Identity.Cert.CriticalOptions["force-command"]
+	return command, ok
+}
