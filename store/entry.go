@@ -193,6 +193,8 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(LedgerCreated), nil
 	case TypeRulesActivated:
 		return new(RulesActivated), nil
+	case TypeLedgerRestored:
+		return new(LedgerRestored), nil
 	case TypeSettingChanged:
 		return new(SettingChanged), nil
 	case TypeUserAdded:

@@ -11,6 +11,7 @@ type EventType string
 const (
 	TypeLedgerCreated     EventType = "ledger.created"
 	TypeRulesActivated    EventType = "rules.activated"
+	TypeLedgerRestored    EventType = "ledger.restored"
 	TypeSettingChanged    EventType = "setting.changed"
 	TypeUserAdded         EventType = "user.added"
 	TypeUserRemoved       EventType = "user.removed"
@@ -59,6 +60,17 @@ type LedgerCreated struct {
 // RulesActivated says which version of the rules decides from here on.
 type RulesActivated struct {
 	Rules uint64 `cbor:"1,keyasint"`
+}
+
+// LedgerRestored says that the ledger was restored from a backup and that
+// entries may have been lost: those from its own index up to Size, if a larger
+// checkpoint was shown; Size is 0 where none was. Base is added to the indexes of
+// the entries from this one on to make serials, so that no serial is ever given
+// out twice.
+type LedgerRestored struct {
+	Base uint64 `cbor:"1,keyasint"`
+	Size uint64 `cbor:"2,keyasint,omitempty"`
+	Root Hash   `cbor:"3,keyasint,omitzero"`
 }
 
 // SettingChanged sets one of the settings that rules depend on.
@@ -223,6 +235,7 @@ type RecordingFile struct {
 
 func (*LedgerCreated) EventType() EventType     { return TypeLedgerCreated }
 func (*RulesActivated) EventType() EventType    { return TypeRulesActivated }
+func (*LedgerRestored) EventType() EventType    { return TypeLedgerRestored }
 func (*SettingChanged) EventType() EventType    { return TypeSettingChanged }
 func (*UserAdded) EventType() EventType         { return TypeUserAdded }
 func (*UserRemoved) EventType() EventType       { return TypeUserRemoved }

@@ -46,6 +46,8 @@ func examples() []*store.Entry {
 		&store.SessionEnded{Session: session, User: user, Target: 9, Started: 14, Reason: store.EndedInterrupted},
 
 		&store.SettingChanged{Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed},
+		&store.LedgerRestored{Base: 1 << 36, Size: 40, Root: hash},
+		&store.LedgerRestored{Base: 2 << 36},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))
