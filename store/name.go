@@ -32,7 +32,7 @@ const (
 
 // ParseHandle returns s as a Handle, or an error that says what a handle is.
 func ParseHandle(s string) (Handle, error) {
-	if _, err := ParseLogin(s); err != nil || s != strings.ToLower(s) || strings.HasSuffix(s, "$") {
+	if !isLogin(s) || s != strings.ToLower(s) || strings.HasSuffix(s, "$") {
 		return "", fmt.Errorf("handle %q: want 1 to %d of a-z 0-9 . _ -, beginning with a letter, digit or _, optionally @domain", clip(s), maxLogin)
 	}
 	return Handle(s), nil
@@ -40,46 +40,58 @@ func ParseHandle(s string) (Handle, error) {
 
 // ParseLogin returns s as a Login, or an error that says what a login is.
 func ParseLogin(s string) (Login, error) {
-	bad := fmt.Errorf("login %q: want 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter, digit or _, optionally @domain or a last $", clip(s), maxLogin)
+	if !isLogin(s) {
+		return "", fmt.Errorf("login %q: want 1 to %d of A-Z a-z 0-9 . _ -, beginning with a letter, digit or _, optionally @domain or a last $", clip(s), maxLogin)
+	}
+	return Login(s), nil
+}
+
+func isLogin(s string) bool {
 	if len(s) == 0 || len(s) > maxLogin {
-		return "", bad
+		return false
 	}
 	account, domain, hasDomain := strings.Cut(s, "@")
 	if hasDomain {
-		if _, err := ParseTargetName(strings.ToLower(domain)); err != nil {
-			return "", bad
+		if !isTargetName(strings.ToLower(domain)) {
+			return false
 		}
 	} else {
 		account = strings.TrimSuffix(account, "$")
 	}
 	if account == "" || !isWord(account[0]) {
-		return "", bad
+		return false
 	}
 	for i := range len(account) {
 		if c := account[i]; !isWord(c) && c != '.' && c != '-' {
-			return "", bad
+			return false
 		}
 	}
-	return Login(s), nil
+	return true
 }
 
 // ParseTargetName returns s as a TargetName, or an error that says what one is.
 func ParseTargetName(s string) (TargetName, error) {
-	bad := fmt.Errorf("target name %q: want host name labels of a-z 0-9 -, joined by dots, at most %d bytes", clip(s), maxTargetName)
+	if !isTargetName(s) {
+		return "", fmt.Errorf("target name %q: want host name labels of a-z 0-9 -, joined by dots, at most %d bytes", clip(s), maxTargetName)
+	}
+	return TargetName(s), nil
+}
+
+func isTargetName(s string) bool {
 	if len(s) == 0 || len(s) > maxTargetName {
-		return "", bad
+		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {
 		if len(label) == 0 || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return "", bad
+			return false
 		}
 		for i := range len(label) {
 			if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-				return "", bad
+				return false
 			}
 		}
 	}
-	return TargetName(s), nil
+	return true
 }
 
 func isWord(c byte) bool {

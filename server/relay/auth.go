@@ -35,7 +35,6 @@ type conn struct {
 	deadline *time.Timer // closes raw
 	unhook   func() bool // lets the connection live on when the relay is being stopped
 	leave    func()      // gives up the place among those without a proved key
-	settle   func()      // says that the handshake is over
 
 	ctx      context.Context
 	preauth  ssh.ServerPreAuthConn
@@ -72,7 +71,6 @@ func (c *conn) serve(ctx context.Context) {
 		}
 		return
 	}
-	c.settle()
 	c.deadline.Stop()
 	c.unhook()
 	if c.session != nil {

@@ -131,7 +131,7 @@ func (c *conn) serveInner(ctx context.Context, channel ssh.Channel, requests <-c
 	defer unhook()
 	inside := &conn{
 		relay: c.relay, raw: raw, ssh: raw, source: c.source, way: store.WayJump, target: target,
-		deadline: deadline, unhook: unhook, leave: func() {}, settle: func() {},
+		deadline: deadline, unhook: unhook, leave: func() {},
 	}
 	inside.serve(ctx)
 }

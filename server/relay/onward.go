@@ -64,8 +64,7 @@ func (r *Relay) connect(ctx context.Context, a *Admission, banner func(string)) 
 	cut := context.AfterFunc(ctx, func() { raw.Close() })
 	defer cut()
 	k := &knock{relay: r, ctx: ctx, admission: a}
-	eager := &prompt{Conn: raw}
-	conn, channels, requests, err := ssh.NewClientConn(eager, a.Address, &ssh.ClientConfig{
+	conn, channels, requests, err := ssh.NewClientConn(&prompt{Conn: raw}, a.Address, &ssh.ClientConfig{
 		Config: ssh.Config{
 			KeyExchanges: keyExchanges(),
 			Ciphers:      ciphers(),
@@ -84,7 +83,6 @@ func (r *Relay) connect(ctx context.Context, a *Admission, banner func(string)) 
 	if err != nil {
 		return nil, r.interrupted(ctx, k.explain(err, raw.LocalAddr()))
 	}
-	eager.settle()
 	return &onward{conn, channels, requests}, nil
 }
 

@@ -138,15 +138,14 @@ func (r *Relay) receive(ctx context.Context, raw net.Conn) {
 	// not.
 	unhook := context.AfterFunc(ctx, func() { raw.Close() })
 	defer unhook()
-	eager := &prompt{Conn: raw}
-	greeted, target, err := greet(eager)
+	greeted, target, err := greet(&prompt{Conn: raw})
 	if err != nil {
 		r.log.Debug("no SSH handshake", "error", err.Error())
 		return
 	}
 	c := &conn{
 		relay: r, raw: raw, ssh: greeted, source: source, target: target,
-		deadline: deadline, unhook: unhook, leave: leave, settle: eager.settle, way: store.WayName,
+		deadline: deadline, unhook: unhook, leave: leave, way: store.WayName,
 	}
 	if target != "" {
 		c.way = store.WayProxy
