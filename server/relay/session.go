@@ -10,13 +10,14 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/store"
 	"github.com/vaultpam/vaultpam/store/recording"
 )
 
 // maxTotal bounds the channels of one session over its life: session.ended names
-// a file for each, and an entry holds at most store.MaxEntry bytes.
-const maxTotal = 800
+// a file for each, beside the log.
+const maxTotal = access.MaxFiles - 1
 
 // maxNotes bounds the lines in a recording's log that a client can cause beside
 // its channels, so that refused requests can't fill a disk.

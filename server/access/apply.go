@@ -1,0 +1,305 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// ErrApply is returned for an entry that does not follow from the state: the
+// ledger contradicts itself, and nothing may be decided on it.
+var ErrApply = errors.New("entry does not follow from those before it")
+
+// Texts returns what a commitment stands for, where that is still known.
+type Texts func(store.Commitment) (string, bool)
+
+// Apply returns the state after an entry. Handles come from texts: they are not
+// in entries, and a state with and without them differs in nothing else.
+//
+// It returns ErrApply for an entry that is out of order or refers to what is
+// not there. It never skips one.
+func Apply(s State, e *store.Entry, texts Texts) (State, error) {
+	if e.Index != s.next || e.Time < s.time {
+		return s, fmt.Errorf("%w: entry %d at %d, after %d entries and time %d", ErrApply, e.Index, e.Time, s.next, s.time)
+	}
+	if (e.Index == 0) != (e.Event.EventType() == store.TypeLedgerCreated) {
+		return s, fmt.Errorf("%w: entry %d is %s", ErrApply, e.Index, e.Event.EventType())
+	}
+	a := applier{State: s, entry: e, texts: texts}
+	if err := a.apply(); err != nil {
+		return s, fmt.Errorf("%w: entry %d, %s: %w", ErrApply, e.Index, e.Event.EventType(), err)
+	}
+	a.next, a.time = e.Index+1, e.Time
+	return a.State, nil
+}
+
+// An applier is the state while one entry is folded into it.
+type applier struct {
+	State
+	entry *store.Entry
+	texts Texts
+}
+
+func (a *applier) apply() error {
+	switch e := a.entry.Event.(type) {
+	case *store.LedgerCreated:
+		return a.ledgerCreated(e)
+	case *store.RulesActivated:
+		a.rules = e.Rules
+	case *store.LedgerRestored:
+		return a.ledgerRestored(e)
+	case *store.SettingChanged:
+		a.settings = a.settings.set(e.Setting, e.Value)
+	case *store.UserAdded:
+		return a.userAdded(e)
+	case *store.UserRemoved:
+		return a.userRemoved(e)
+	case *store.InvitationCreated:
+		return a.invitationCreated(e)
+	case *store.FactorEnrolled:
+		return a.factorEnrolled(e)
+	case *store.SignInSucceeded:
+		return a.signInSucceeded(e)
+	case *store.SignInFailed:
+	case *store.SignInEnded:
+		return a.signInEnded(e)
+	case *store.TargetAdded:
+		return a.targetAdded(e)
+	case *store.TargetRemoved:
+		return a.targetRemoved(e)
+	case *store.GrantAdded:
+		return a.grantAdded(e)
+	case *store.GrantRemoved:
+		return a.grantRemoved(e)
+	case *store.CertificateIssued:
+	case *store.SessionStarted:
+		return a.sessionStarted(e)
+	case *store.SessionRefused:
+		a.sessionRefused(e)
+	case *store.SessionEnded:
+		return a.sessionEnded(e)
+	default:
+		return store.ErrUnknownEvent
+	}
+	return nil
+}
+
+func (a *applier) ledgerCreated(e *store.LedgerCreated) error {
+	var err error
+	if a.userCA, err = ssh.ParsePublicKey(e.UserCA); err != nil {
+		return fmt.Errorf("user CA: %w", err)
+	}
+	if a.targetCA, err = ssh.ParsePublicKey(e.TargetCA); err != nil {
+		return fmt.Errorf("target CA: %w", err)
+	}
+	a.name, a.rules = e.Name, e.Rules
+	return nil
+}
+
+func (a *applier) ledgerRestored(e *store.LedgerRestored) error {
+	if e.Base <= a.base() {
+		return errors.New("the base of serials was not raised")
+	}
+	a.bases = a.bases.set(a.entry.Index, e.Base)
+	return nil
+}
+
+func (a *applier) userAdded(e *store.UserAdded) error {
+	if _, ok := a.users.get(e.User); ok {
+		return errors.New("the user is there already")
+	}
+	u := User{ID: e.User, Roles: e.Roles, commitment: e.Handle}
+	if text, ok := a.texts(e.Handle); ok {
+		u.Handle = store.Handle(text)
+		a.handles = a.handles.set(u.Handle, u.ID)
+	}
+	a.users = a.users.set(u.ID, u)
+	return nil
+}
+
+func (a *applier) userRemoved(e *store.UserRemoved) error {
+	u, err := a.mustUser(e.User)
+	if err != nil {
+		return err
+	}
+	for _, entry := range u.signIns {
+		a.endSignIn(entry)
+	}
+	a.invitations = a.invitations.drop(u.invitation)
+	for g := range a.GrantsOf(u.ID) {
+		a.dropGrant(g)
+	}
+	a.handles = a.handles.drop(u.Handle)
+	a.users = a.users.drop(u.ID)
+	return nil
+}
+
+func (a *applier) invitationCreated(e *store.InvitationCreated) error {
+	u, err := a.mustUser(e.User)
+	if err != nil {
+		return err
+	}
+	a.invitations = a.invitations.drop(u.invitation) // one at a time
+	u.invitation = e.Token
+	a.users = a.users.set(u.ID, u)
+	a.invitations = a.invitations.set(e.Token, invitation{Entry: a.entry.Index, User: u.ID, Expires: e.Expires})
+	return nil
+}
+
+func (a *applier) factorEnrolled(e *store.FactorEnrolled) error {
+	u, err := a.mustUser(e.User)
+	if err != nil {
+		return err
+	}
+	// Who enrols anew has lost the factor, or somebody else has it: whatever was
+	// signed in with it is over.
+	for _, entry := range u.signIns {
+		a.endSignIn(entry)
+	}
+	u.signIns = nil
+	a.invitations = a.invitations.drop(u.invitation)
+	u.invitation = store.Hash{}
+	u.Factor = Factor{Entry: a.entry.Index, Kind: e.Kind, LastStep: e.Step}
+	a.users = a.users.set(u.ID, u)
+	return nil
+}
+
+func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
+	u, err := a.mustUser(e.User)
+	if err != nil {
+		return err
+	}
+	for _, entry := range u.signIns {
+		if x, ok := a.signIns.get(entry); ok && x.Expires <= a.entry.Time {
+			a.endSignIn(entry)
+		}
+	}
+	u, _ = a.users.get(e.User)
+	u.Factor.LastStep = max(u.Factor.LastStep, e.Step)
+	u.signIns = append(slices.Clip(u.signIns), a.entry.Index)
+	a.users = a.users.set(u.ID, u)
+	a.signIns = a.signIns.set(a.entry.Index, SignIn{
+		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Expires: e.Expires, token: e.Token,
+	})
+	a.tokens = a.tokens.set(e.Token, a.entry.Index)
+	return nil
+}
+
+func (a *applier) signInEnded(e *store.SignInEnded) error {
+	if _, ok := a.signIns.get(e.SignIn); !ok {
+		return errors.New("the sign-in session is not open")
+	}
+	a.endSignIn(e.SignIn)
+	return nil
+}
+
+func (a *applier) targetAdded(e *store.TargetAdded) error {
+	if _, ok := a.names.get(e.Name); ok {
+		return errors.New("the name is taken")
+	}
+	a.targets = a.targets.set(a.entry.Index, Target{
+		Entry: a.entry.Index, Name: e.Name, Address: e.Address, HostKeys: e.HostKeys, Logins: e.Logins, Egress: e.Egress,
+	})
+	a.names = a.names.set(e.Name, a.entry.Index)
+	return nil
+}
+
+func (a *applier) targetRemoved(e *store.TargetRemoved) error {
+	t, ok := a.targets.get(e.Target)
+	if !ok {
+		return errors.New("no such target")
+	}
+	for g := range a.Grants() {
+		if g.Target == t.Entry {
+			a.dropGrant(g)
+		}
+	}
+	a.names = a.names.drop(t.Name)
+	a.targets = a.targets.drop(t.Entry)
+	return nil
+}
+
+func (a *applier) grantAdded(e *store.GrantAdded) error {
+	if _, err := a.mustUser(e.User); err != nil {
+		return err
+	}
+	if _, ok := a.targets.get(e.Target); !ok {
+		return errors.New("no such target")
+	}
+	k := grantKey{e.User, e.Target, a.entry.Index}
+	a.grants = a.grants.set(k, Grant{
+		Entry: k.entry, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until,
+	})
+	a.grantKeys = a.grantKeys.set(k.entry, k)
+	return nil
+}
+
+func (a *applier) grantRemoved(e *store.GrantRemoved) error {
+	k, ok := a.grantKeys.get(e.Grant)
+	if !ok {
+		return errors.New("no such grant")
+	}
+	g, _ := a.grants.get(k)
+	a.dropGrant(g)
+	return nil
+}
+
+func (a *applier) sessionStarted(e *store.SessionStarted) error {
+	if _, ok := a.sessions.get(e.Session); ok {
+		return errors.New("the session has started already")
+	}
+	a.sessions = a.sessions.set(e.Session, Session{
+		ID: e.Session, Entry: a.entry.Index, User: e.User, Target: e.Target, Login: e.Login,
+		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate,
+	})
+	return nil
+}
+
+// sessionRefused remembers a refusal for a minute, and none for longer: the
+// table stays as small as a minute's refusals.
+func (a *applier) sessionRefused(e *store.SessionRefused) {
+	for k, at := range a.refusals.all() {
+		if a.entry.Time-at >= refusalWindow {
+			a.refusals = a.refusals.drop(k)
+		}
+	}
+	a.refusals = a.refusals.set(refusal{e.User, e.Target, e.Login, e.Reason}, a.entry.Time)
+}
+
+func (a *applier) sessionEnded(e *store.SessionEnded) error {
+	if _, ok := a.sessions.get(e.Session); !ok {
+		return errors.New("no such session is open")
+	}
+	a.sessions = a.sessions.drop(e.Session)
+	return nil
+}
+
+func (a *applier) mustUser(id store.UserID) (User, error) {
+	u, ok := a.users.get(id)
+	if !ok {
+		return User{}, errors.New("no such user")
+	}
+	return u, nil
+}
+
+func (a *applier) endSignIn(entry store.Index) {
+	x, ok := a.signIns.get(entry)
+	if !ok {
+		return
+	}
+	a.signIns = a.signIns.drop(entry)
+	a.tokens = a.tokens.drop(x.token)
+	if u, ok := a.users.get(x.User); ok {
+		u.signIns = slices.DeleteFunc(slices.Clone(u.signIns), func(i store.Index) bool { return i == entry })
+		a.users = a.users.set(u.ID, u)
+	}
+}
+
+func (a *applier) dropGrant(g Grant) {
+	a.grants = a.grants.drop(grantKey{g.User, g.Target, g.Entry})
+	a.grantKeys = a.grantKeys.drop(g.Entry)
+}

@@ -1,0 +1,80 @@
+package access_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// strange is an event that no program of today wrote.
+type strange struct{}
+
+func (strange) EventType() store.EventType { return "lock.added" }
+
+// TestApplyRefuses: an entry that does not follow stops the fold, and changes
+// nothing.
+func TestApplyRefuses(t *testing.T) {
+	c := found(t)
+	p := c.employ("carol")
+	target := c.target("db1", "root")
+	grant := c.grant(p, "db1", 0, 0, "root")
+	session := c.session(p, "db1", "root")
+	next, now := c.state.Next(), c.state.Time()
+	fine := &store.RulesActivated{Rules: access.Rules}
+	for name, e := range map[string]*store.Entry{
+		"an index too early":       {Index: next - 1, Time: now, Event: fine},
+		"an index too late":        {Index: next + 1, Time: now, Event: fine},
+		"a time before the last":   {Index: next, Time: now - 1, Event: fine},
+		"a second birth":           {Index: next, Time: now, Event: &store.LedgerCreated{}},
+		"an unknown event":         {Index: next, Time: now, Event: strange{}},
+		"a user twice":             {Index: next, Time: now, Event: &store.UserAdded{User: p.id}},
+		"removal of nobody":        {Index: next, Time: now, Event: &store.UserRemoved{}},
+		"invitation of nobody":     {Index: next, Time: now, Event: &store.InvitationCreated{}},
+		"factor of nobody":         {Index: next, Time: now, Event: &store.FactorEnrolled{}},
+		"sign-in of nobody":        {Index: next, Time: now, Event: &store.SignInSucceeded{}},
+		"end of no sign-in":        {Index: next, Time: now, Event: &store.SignInEnded{User: p.id, SignIn: grant}},
+		"a target twice":           {Index: next, Time: now, Event: &store.TargetAdded{Name: "db1"}},
+		"removal of no target":     {Index: next, Time: now, Event: &store.TargetRemoved{Target: grant}},
+		"grant to nobody":          {Index: next, Time: now, Event: &store.GrantAdded{Target: target}},
+		"grant for no target":      {Index: next, Time: now, Event: &store.GrantAdded{User: p.id, Target: grant}},
+		"removal of no grant":      {Index: next, Time: now, Event: &store.GrantRemoved{Grant: target}},
+		"a session twice":          {Index: next, Time: now, Event: &store.SessionStarted{Session: session}},
+		"the end of no session":    {Index: next, Time: now, Event: &store.SessionEnded{}},
+		"nothing before the birth": {Index: 0, Time: now, Event: fine},
+	} {
+		s := c.state
+		if e.Index == 0 {
+			s = access.New()
+		}
+		after, err := access.Apply(s, e, c.text)
+		if !errors.Is(err, access.ErrApply) {
+			t.Errorf("%s: error %v, want ErrApply", name, err)
+		}
+		if !bytes.Equal(snapshot(t, after), snapshot(t, s)) {
+			t.Errorf("%s changed the state", name)
+		}
+	}
+	_, err := access.Apply(c.state, &store.Entry{Index: next, Time: now, Event: strange{}}, c.text)
+	if !errors.Is(err, store.ErrUnknownEvent) {
+		t.Errorf("an unknown event: error %v, want ErrUnknownEvent", err)
+	}
+	if _, err := access.Apply(c.state, &store.Entry{Index: next, Time: now, Event: fine}, c.text); err != nil {
+		t.Errorf("what follows: %v", err)
+	}
+}
+
+// TestS40BadBirth: a ledger whose CA keys can't be read is not begun.
+func TestS40BadBirth(t *testing.T) {
+	good := keys().subject.Marshal()
+	for name, e := range map[string]*store.LedgerCreated{
+		"user CA":   {TargetCA: good},
+		"target CA": {UserCA: good, TargetCA: good[:10]},
+	} {
+		if _, err := access.Apply(access.New(), &store.Entry{Event: e}, noTexts); !errors.Is(err, access.ErrApply) {
+			t.Errorf("%s: error %v, want ErrApply", name, err)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package access_test
+
+import (
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+	"pgregory.net/rapid"
+
+	"github.com/vaultpam/vaultpam/ca"
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// one draws one of the values.
+func one[T any](w *world, name string, values ...T) T {
+	return rapid.SampledFrom(values).Draw(w.t, name)
+}
+
+// known draws something that there was at some time, the newest most often, or
+// seldom something that never was.
+func known[T any](w *world, name string, values []T, never T) T {
+	if len(values) == 0 || w.seldom("never was") {
+		return never
+	}
+	return values[len(values)-1-rapid.IntRange(0, min(len(values), 6)-1).Draw(w.t, name)]
+}
+
+// command draws a wish, sensible or not, of anybody.
+func (w *world) command() access.Command {
+	if w.seldom("restore") {
+		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
+	}
+	switch rapid.IntRange(0, 21).Draw(w.t, "command") { // rapid prefers what comes first
+	case 0, 1, 2:
+		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
+		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
+			user = x.user
+		}
+		return access.StartSession{
+			Certificate: signIn, // the model reads it there
+			SignIn:      signIn, User: user, Target: w.anyTarget(), Login: store.Login(w.anyLogin()),
+			Way: one(w, "way", store.WayProxy, store.WayJump, store.WayName), Session: w.sessionID(), Source: "192.0.2.1", Salt: w.random(),
+		}
+	case 3:
+		return access.IssueTargetCertificate{
+			Session: known(w, "session", w.sessions, w.sessionID()), Key: keys().subject, Nonce: w.random(),
+			Extensions: one(w, "extensions", nil, []string{ca.PermitPTY}, []string{ca.PermitPortForwarding, ca.PermitPTY}),
+		}
+	case 4, 5:
+		return access.SignInWithTOTP{User: w.anyUser(), Step: w.stepOf(), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random()}
+	case 6, 7:
+		return w.addGrant()
+	case 8:
+		return access.IssueUserCertificate{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}, Key: keys().subject, Nonce: w.random()}
+	case 9:
+		return access.EndSession{
+			Session: known(w, "session", w.sessions, w.sessionID()), Reason: one(w, "reason", store.EndedByUser, store.EndedInterrupted),
+			Duration: int64(rapid.IntRange(0, 1000).Draw(w.t, "duration")), Files: slices.Repeat([]store.RecordingFile{{Name: "1.cast", Label: store.LabelReplayable, Size: 1}}, one(w, "files", 0, 1, 300)),
+		}
+	case 10:
+		return access.RemoveGrant{By: w.by(), Grant: known(w, "grant", w.grants, 0)}
+	case 11:
+		return access.SignOut{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}}
+	case 12:
+		return w.addTarget()
+	case 13:
+		return access.Enroll{
+			Invitation: known(w, "invitation", w.invitations, w.hash()), Step: w.stepOf(), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random(),
+		}
+	case 14:
+		return access.InviteUser{By: w.by(), Handle: store.Handle(w.anyHandle()), Invite: w.invite()}
+	case 15, 16:
+		return access.AddUser{
+			By: w.by(), ID: w.newUserID(), Handle: w.anyHandle(), Salt: w.random(),
+			Roles:  rapid.SliceOfN(rapid.SampledFrom(append(store.Roles(), "god")), 0, 3).Draw(w.t, "roles"),
+			Invite: w.invite(),
+		}
+	case 17:
+		return access.RemoveUser{By: w.by(), Handle: store.Handle(w.anyHandle())}
+	case 18:
+		return access.RemoveTarget{By: w.by(), Name: w.anyTarget()}
+	case 19:
+		return access.ChangeSetting{By: w.by(), Setting: store.SettingSelfGrant, Value: one(w, "value", store.SelfGrantAllowed, store.SelfGrantRefused, "")}
+	case 20:
+		return access.RefuseSession{User: w.anyUser(), Reason: store.RefusedForgery}
+	default:
+		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
+	}
+}
+
+func (w *world) addTarget() access.Command {
+	return access.AddTarget{
+		By: w.by(), Name: one(w, "name", "db1", "web1", "cache", "-db"), Address: "db1.example:22",
+		HostKeys: one(w, "keys", []ssh.PublicKey{keys().subject}, nil, []ssh.PublicKey{keys().subject, keys().subject}),
+		Logins:   rapid.SliceOfN(rapid.SampledFrom([]string{"root", "deploy", "www", "root"}), 1, 3).Draw(w.t, "logins"),
+		Egress:   one(w, "egress", "198.51.100.1", "2001:db8::1", "", "0.0.0.0", "::ffff:192.0.2.1", "192.0.2.9", "192.0.2.8"),
+	}
+}
+
+func (w *world) addGrant() access.Command {
+	now := w.at()
+	return access.AddGrant{
+		By: w.by(), User: store.Handle(w.anyHandle()), Target: w.anyTarget(),
+		Logins: rapid.SliceOfN(rapid.SampledFrom([]string{"root", "root", "deploy", "root"}), 1, 2).Draw(w.t, "logins"),
+		From:   one(w, "from", 0, 0, 0, now, now-1000, now+1000, now+3_600_000),
+		Until:  one(w, "until", 0, 0, 0, now, now+1, now+30_000, now+7_200_000),
+	}
+}
+
+// seldom is true one time in twenty or less. Rapid prefers the ends of a range,
+// so that the middle is rare.
+func (w *world) seldom(what string) bool { return rapid.IntRange(0, 19).Draw(w.t, what) == 13 }
+
+// by draws a caller.
+func (w *world) by() access.Caller {
+	if rapid.Bool().Draw(w.t, "local") {
+		return local
+	}
+	return access.Caller{Token: known(w, "token", w.tokens, w.hash())}
+}
+
+func (w *world) anyUser() store.UserID { return known(w, "user", w.users, w.userID()) }
+
+func (w *world) anyHandle() string {
+	return one(w, "handle", "alice", "bob", "carol", "carol", "carol", "dave", "Carol")
+}
+
+func (w *world) anyTarget() store.TargetName {
+	return one(w, "target", "db1", "db1", "db1", "web1", store.TargetName("nothing"))
+}
+
+func (w *world) anyLogin() string { return one(w, "login", "root", "root", "deploy", "www", "nobody") }
+
+// stepOf draws a time step near those that are used.
+func (w *world) stepOf() uint64 {
+	return uint64(1000 + len(w.signIns) - 2 + rapid.IntRange(-2, 5).Draw(w.t, "step"))
+}
+
+func (w *world) newUserID() store.UserID {
+	if w.seldom("old user") {
+		return w.anyUser()
+	}
+	return w.userID()
+}
+
+// newToken and invite draw a good one, mostly.
+func (w *world) newToken() store.Hash { return w.mostly(w.tokens) }
+func (w *world) invite() access.Invite {
+	return access.Invite{Token: w.mostly(w.invitations)}
+}
+
+func (w *world) mostly(old []store.Hash) store.Hash {
+	if w.seldom("old") {
+		return known(w, "old", old, store.Hash{})
+	}
+	return w.hash()
+}

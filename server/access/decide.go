@@ -1,0 +1,126 @@
+package access
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/vaultpam/vaultpam/ca"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A Command is a wish. It carries every text, nonce and random ID that deciding
+// it needs, and who utters it. The commands are the structs of this package.
+type Command interface {
+	decide(s State, now store.Millis) (Decision, error)
+}
+
+// A Decision is what becomes of a command that the rules allow: the events to
+// append and, beside them, what must not stand in an entry.
+type Decision struct {
+	Actor  store.Actor
+	Events []store.Event
+	// Openings belong to the commitments in Events.
+	Openings []store.Opening
+	// Certificate is built and linted; its event is among Events. It may be
+	// signed once they are durable.
+	Certificate *ca.Unsigned
+}
+
+const (
+	// MaxClockBehind is how far the clock may be behind the last entry.
+	MaxClockBehind = 2 * time.Second
+	// refusalWindow is how long repetitions of a refusal make one entry.
+	refusalWindow = store.Millis(time.Minute / time.Millisecond)
+)
+
+// Decide returns what becomes of a command in a state: events, or a *Refusal.
+// A refusal may come with events too, where the refusal itself is one.
+//
+// The moment of the decision is now, or the last entry's where that is at most
+// MaxClockBehind later: no entry is dated before the one before it.
+func Decide(s State, c Command, now time.Time) (Decision, store.Millis, error) {
+	at := store.At(now)
+	if s.time-at > store.Millis(MaxClockBehind/time.Millisecond) {
+		return Decision{}, 0, &Refusal{
+			Kind:    Clock,
+			Message: fmt.Sprintf("the server's clock is at %s, before its last entry at %s, so nothing is decided", second(at), second(s.time)),
+			Hint:    "set the server's clock right",
+		}
+	}
+	at = max(at, s.time)
+	if s.next != 0 && (s.rules == 0 || s.rules > Rules) {
+		return Decision{}, 0, &Refusal{
+			Kind:    Clock,
+			Message: fmt.Sprintf("the ledger's rules are version %d, and this program knows them up to %d", s.rules, Rules),
+			Hint:    "run a newer vaultpamd",
+		}
+	}
+	d, err := c.decide(s, at)
+	return d, at, err
+}
+
+// A Caller is how somebody shows who they are: by the hash of a sign-in
+// session's token, or by coming from the server's own machine. It is resolved
+// where the command is decided, so that a sign-in that ended meanwhile counts
+// for nothing.
+type Caller struct {
+	Token store.Hash
+	Local bool
+}
+
+var errNotSignedIn = &Refusal{
+	Kind:    Unauthenticated,
+	Message: "you are not signed in, or your sign-in has ended",
+	Hint:    "vaultpam login",
+}
+
+// Caller returns the user and the sign-in session that a caller stands for.
+func (s State) Caller(c Caller, now store.Millis) (User, SignIn, error) {
+	entry, ok := s.tokens.get(c.Token)
+	if !ok || c.Token == (store.Hash{}) {
+		return User{}, SignIn{}, errNotSignedIn
+	}
+	x, ok := s.signIns.get(entry)
+	if !ok || x.Expires <= now {
+		return User{}, SignIn{}, errNotSignedIn
+	}
+	u, ok := s.users.get(x.User)
+	if !ok {
+		return User{}, SignIn{}, errNotSignedIn
+	}
+	return u, x, nil
+}
+
+// Authorize returns the actor behind a caller who holds one of the roles.
+// Coming from the server's own machine counts as administrator.
+func (s State) Authorize(c Caller, now store.Millis, roles ...store.Role) (store.Actor, error) {
+	if c.Local {
+		for _, r := range roles {
+			if r == store.RoleAdministrator {
+				return store.Actor{Local: true}, nil
+			}
+		}
+		return store.Actor{}, &Refusal{Kind: Forbidden, Message: fmt.Sprintf("this takes the role %s, held by a person who signed in", roles[0]), Hint: "vaultpam login"}
+	}
+	u, _, err := s.Caller(c, now)
+	if err != nil {
+		return store.Actor{}, err
+	}
+	if len(roles) > 0 && !u.Has(roles...) {
+		return store.Actor{}, &Refusal{
+			Kind:    Forbidden,
+			Message: fmt.Sprintf("this takes the role %s, which %s does not hold", roles[0], u.Handle),
+			Hint:    "ask an administrator",
+		}
+	}
+	return store.Actor{User: u.ID}, nil
+}
+
+func (s State) administrator(c Caller, now store.Millis) (store.Actor, error) {
+	return s.Authorize(c, now, store.RoleAdministrator)
+}
+
+// second is how refusals name a moment where seconds count.
+func second(m store.Millis) string { return m.Time().Format(time.DateTime + " MST") }
+
+func invalid(err error) error { return &Refusal{Kind: Invalid, Message: err.Error()} }

@@ -1,0 +1,202 @@
+package access_test
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A model says what must never happen, and what must be possible, from the
+// events alone. It shares no code with the state that it is held against: plain
+// maps and loops, and nothing is found by more than its own name.
+type model struct {
+	company   *company
+	users     map[store.UserID]*modelUser
+	signIns   map[store.Index]*modelSignIn
+	targets   map[store.Index]*store.TargetAdded
+	grants    map[store.Index]*store.GrantAdded
+	sessions  map[store.SessionID]*store.SessionStarted
+	refused   map[store.SessionRefused]store.Millis
+	selfGrant bool
+	serial    store.Serial // the last
+}
+
+type modelUser struct {
+	admin    bool
+	lastStep uint64
+}
+
+type modelSignIn struct {
+	user    store.UserID
+	token   store.Hash
+	expires store.Millis
+}
+
+func newModel(c *company) *model {
+	m := &model{
+		company: c,
+		users:   map[store.UserID]*modelUser{}, signIns: map[store.Index]*modelSignIn{},
+		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{},
+		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
+	}
+	for _, e := range c.entries {
+		m.see(e)
+	}
+	return m
+}
+
+// see judges an entry against those before it, and takes it in.
+func (m *model) see(e *store.Entry) {
+	m.company.Helper()
+	m.judge(e)
+	switch v := e.Event.(type) {
+	case *store.SettingChanged:
+		m.selfGrant = v.Value == store.SelfGrantAllowed
+	case *store.UserAdded:
+		m.users[v.User] = &modelUser{admin: slices.Contains(v.Roles, store.RoleAdministrator)}
+	case *store.UserRemoved:
+		delete(m.users, v.User)
+		// The worlds use an ID again; whoever has it then starts with nothing.
+		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
+		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
+	case *store.FactorEnrolled:
+		m.users[v.User].lastStep = v.Step
+		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
+	case *store.SignInSucceeded:
+		m.users[v.User].lastStep = v.Step
+		m.signIns[e.Index] = &modelSignIn{v.User, v.Token, v.Expires}
+	case *store.SignInEnded:
+		delete(m.signIns, v.SignIn)
+	case *store.TargetAdded:
+		m.targets[e.Index] = v
+	case *store.TargetRemoved:
+		delete(m.targets, v.Target)
+	case *store.GrantAdded:
+		m.grants[e.Index] = v
+	case *store.GrantRemoved:
+		delete(m.grants, v.Grant)
+	case *store.SessionStarted:
+		m.sessions[v.Session] = v
+	case *store.SessionRefused:
+		m.refused[*v] = e.Time
+	case *store.SessionEnded:
+		delete(m.sessions, v.Session)
+	}
+}
+
+// judge fails the test for an entry that no rule may have allowed.
+func (m *model) judge(e *store.Entry) {
+	m.company.Helper()
+	bad := func(why string) {
+		m.company.Helper()
+		m.company.Fatalf("entry %d, %+v: %s", e.Index, e.Event, why)
+	}
+	switch v := e.Event.(type) {
+	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated, *store.TargetAdded, *store.TargetRemoved, *store.GrantRemoved:
+		if !m.mayAdminister(e) {
+			bad("not by an administrator")
+		}
+	case *store.SettingChanged:
+		if !e.Actor.Local {
+			bad("not from the server's own machine")
+		}
+	case *store.GrantAdded:
+		if !m.mayAdminister(e) {
+			bad("not by an administrator")
+		}
+		if v.User == e.Actor.User && !m.selfGrant {
+			bad("to oneself")
+		}
+	case *store.SignInSucceeded:
+		_, enrolled := m.company.entries[e.Index-1].Event.(*store.FactorEnrolled)
+		if u := m.users[v.User]; u == nil || !enrolled && v.Step <= u.lastStep {
+			bad("with a step that was used")
+		}
+	case *store.CertificateIssued:
+		if serial := m.company.state.SerialOf(e.Index); serial <= m.serial {
+			bad("with a serial that is not beyond all before it")
+		} else {
+			m.serial = serial
+		}
+		if v.Kind == store.CertificateUser && !m.signedIn(v.User, v.SignIn, e.Time) {
+			bad("without a sign-in")
+		}
+		if v.Kind == store.CertificateUser && v.Expires > m.signIns[v.SignIn].expires {
+			bad("beyond the sign-in")
+		}
+		if v.Kind == store.CertificateTarget && m.over(v.Session, e.Time) {
+			bad("for a session that is over")
+		}
+	case *store.SessionStarted:
+		if !m.signedIn(v.User, m.signInOf(v), e.Time) || !m.covers(v.Grant, v.User, v.Target, v.Login, e.Time) {
+			bad("without a sign-in or a grant")
+		}
+	case *store.SessionRefused:
+		if last, ok := m.refused[*v]; ok && e.Time-last < 60_000 {
+			bad("twice in a minute")
+		}
+	}
+}
+
+// signInOf is what the world below writes into StartSession.Certificate.
+func (m *model) signInOf(v *store.SessionStarted) store.Index { return v.Certificate }
+
+// mayAdminister reports whether the entry's actor could administer then.
+func (m *model) mayAdminister(e *store.Entry) bool {
+	if e.Actor.Local {
+		return true
+	}
+	if u := m.users[e.Actor.User]; u == nil || !u.admin {
+		return false
+	}
+	for entry, x := range m.signIns {
+		if x.user == e.Actor.User && m.signedIn(x.user, entry, e.Time) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) signedIn(user store.UserID, signIn store.Index, now store.Millis) bool {
+	x := m.signIns[signIn]
+	return x != nil && x.user == user && now < x.expires && m.users[user] != nil
+}
+
+func (m *model) covers(grant store.Index, user store.UserID, target store.Index, login store.Login, now store.Millis) bool {
+	g := m.grants[grant]
+	return g != nil && g.User == user && g.Target == target && slices.Contains(g.Logins, login) &&
+		m.users[user] != nil && m.targets[target] != nil && g.From <= now && (g.Until == 0 || now < g.Until)
+}
+
+// mayStart reports whether some grant allows the session.
+func (m *model) mayStart(c access.StartSession, now store.Millis) bool {
+	if !m.signedIn(c.User, c.SignIn, now) {
+		return false
+	}
+	for target, t := range m.targets {
+		for grant := range m.grants {
+			if t.Name == c.Target && m.covers(grant, c.User, target, c.Login, now) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// over reports whether a session has ended or must.
+func (m *model) over(id store.SessionID, now store.Millis) bool {
+	s := m.sessions[id]
+	return s == nil || !m.covers(s.Grant, s.User, s.Target, s.Login, now)
+}
+
+// caller reports whether a token stands for somebody.
+func (m *model) caller(token store.Hash, now store.Millis) bool {
+	for entry, x := range m.signIns {
+		if x.token == token && m.signedIn(x.user, entry, now) {
+			return true
+		}
+	}
+	return false
+}

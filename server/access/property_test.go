@@ -1,0 +1,266 @@
+package access_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// TestWorlds lets companies do things at random, allowed and forbidden, in any
+// order, and looks after each that
+//
+//   - no entry stands that a plain reading of the rules forbids, and nothing is
+//     refused that it allows (model_test.go);
+//   - every event encodes, decodes and applies;
+//   - deciding changed nothing;
+//   - the fold over the stored bytes, with texts and without, and a state that was
+//     saved and opened in between, are the same and decide the same.
+func TestWorlds(t *testing.T) {
+	worlds, allowed, refused := rounds(2000, 1_000_000), map[string]int{}, map[string]int{}
+	check(t, worlds, func(t *rapid.T) {
+		w := newWorld(t)
+		for range rapid.IntRange(10, 50).Draw(t, "steps") {
+			cmd, ok := w.step()
+			if ok {
+				allowed[fmt.Sprintf("%T", cmd)]++
+			} else {
+				refused[fmt.Sprintf("%T", cmd)]++
+			}
+		}
+	})
+	for cmd, n := range refused {
+		t.Logf("%d worlds, %s: %d allowed, %d refused", worlds, cmd, allowed[cmd], n)
+		if allowed[cmd] == 0 && cmd != "access.RefuseSession" {
+			t.Errorf("%s was never allowed: the worlds are not what they should be", cmd)
+		}
+	}
+}
+
+// check is rapid.Check with a number of rounds.
+func check(t *testing.T, n int, property func(*rapid.T)) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	before := checks.Value.String()
+	if err := checks.Value.Set(strconv.Itoa(n)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := checks.Value.Set(before); err != nil {
+			t.Error(err)
+		}
+	}()
+	rapid.Check(t, property)
+}
+
+// A world is a company and the same company in other forms.
+type world struct {
+	*company
+	t     *rapid.T
+	model *model
+	saved []byte       // the state's snapshot
+	bare  access.State // without texts
+	twin  access.State // saved and opened now and then
+
+	// What commands may name: all that there ever was.
+	users       []store.UserID
+	tokens      []store.Hash
+	signIns     []store.Index
+	invitations []store.Hash
+	grants      []store.Index
+	sessions    []store.SessionID
+}
+
+func newWorld(t *rapid.T) *world {
+	w := &world{company: found(t), t: t, bare: access.New()}
+	// Beside the administrator there are a target and somebody who may reach it,
+	// so that short worlds are about something.
+	carol := w.employ("carol", rapid.SampledFrom(store.Roles()).Draw(t, "role"))
+	w.target("db1", "root", "deploy")
+	w.grant(carol, "db1", 0, 0, "root")
+	w.tokens, w.signIns = []store.Hash{{}}, []store.Index{0}
+	w.twin, w.model, w.saved = w.state, newModel(w.company), snapshot(w, w.state)
+	for _, e := range w.entries {
+		w.know(e)
+		w.bare = w.apply(w.bare, e, noTexts)
+	}
+	return w
+}
+
+func (w *world) apply(s access.State, e *store.Entry, texts access.Texts) access.State {
+	w.Helper()
+	s, err := access.Apply(s, e, texts)
+	if err != nil {
+		w.Fatalf("applying: %v", err)
+	}
+	return s
+}
+
+// know makes what an entry brings something that commands can name.
+func (w *world) know(e *store.Entry) {
+	switch v := e.Event.(type) {
+	case *store.UserAdded:
+		w.users = append(w.users, v.User)
+	case *store.InvitationCreated:
+		w.invitations = append(w.invitations, v.Token)
+	case *store.SignInSucceeded:
+		w.tokens, w.signIns = append(w.tokens, v.Token), append(w.signIns, e.Index)
+	case *store.GrantAdded:
+		w.grants = append(w.grants, e.Index)
+	case *store.SessionStarted:
+		w.sessions = append(w.sessions, v.Session)
+	}
+}
+
+// step does one thing and reports what, and whether it was allowed.
+func (w *world) step() (access.Command, bool) {
+	pause := rapid.SampledFrom(pauses()).Draw(w.t, "pause")
+	if w.seldom("long pause") {
+		pause = rapid.SampledFrom([]time.Duration{access.SignInLife, access.InvitationLife}).Draw(w.t, "pause")
+	}
+	w.wait(pause)
+	if pause < 0 { // the clock is wrong for a moment
+		defer w.wait(-pause)
+	}
+	if rapid.IntRange(0, 7).Draw(w.t, "save") == 5 {
+		var err error
+		if w.twin, err = access.OpenSnapshot(snapshot(w, w.twin), w.text); err != nil {
+			w.Fatalf("opening: %v", err)
+		}
+	}
+	cmd := w.command()
+	size := len(w.entries)
+	twin, at, twinErr := access.Decide(w.twin, cmd, w.now)
+	base := w.state
+	d, err := w.decide(cmd)
+	w.compare(cmd, d, err, twin, twinErr)
+	w.expect(cmd, at, err)
+	for _, e := range w.entries[size:] {
+		w.model.see(e)
+		w.know(e)
+		w.bare = w.apply(w.bare, e, noTexts)
+		w.twin = w.apply(w.twin, e, w.text)
+	}
+	if size == len(w.entries) {
+		// Nothing was appended: what was decided on is as it was.
+		if !bytes.Equal(w.saved, snapshot(w, w.state)) || !bytes.Equal(w.saved, snapshot(w, w.twin)) {
+			w.Fatalf("deciding %+v changed the state", cmd)
+		}
+		return cmd, err == nil
+	}
+	// The state that was decided on is still what it was, beside its successor.
+	if !bytes.Equal(w.saved, snapshot(w, base)) {
+		w.Fatalf("applying %+v changed the state before it", cmd)
+	}
+	w.saved = snapshot(w, w.state)
+	if !bytes.Equal(w.saved, snapshot(w, w.bare)) || !bytes.Equal(w.saved, snapshot(w, w.twin)) {
+		w.Fatalf("after %+v the states differ", cmd)
+	}
+	w.lookAround()
+	return cmd, err == nil
+}
+
+// compare holds the decisions of the state and of its twin against each other.
+func (w *world) compare(cmd access.Command, d access.Decision, err error, twin access.Decision, twinErr error) {
+	w.Helper()
+	var r *access.Refusal
+	if err != nil && (!errors.As(err, &r) || r.Kind == 0 || r.Message == "") {
+		w.Fatalf("%+v: error %v, want a refusal", cmd, err)
+	}
+	if (err == nil) != (twinErr == nil) || err != nil && err.Error() != twinErr.Error() {
+		w.Fatalf("%+v: error %v, after a snapshot %v", cmd, err, twinErr)
+	}
+	if len(d.Events) != len(twin.Events) || d.Actor != twin.Actor || (d.Certificate == nil) != (twin.Certificate == nil) {
+		w.Fatalf("%+v: %+v, after a snapshot %+v", cmd, d, twin)
+	}
+	for i := range d.Events {
+		e := store.Entry{Event: d.Events[i]}
+		x := store.Entry{Event: twin.Events[i]}
+		a, aErr := e.Encode()
+		b, bErr := x.Encode()
+		if aErr != nil || bErr != nil || !bytes.Equal(a, b) {
+			w.Fatalf("%+v: %+v, after a snapshot %+v", cmd, d.Events[i], twin.Events[i])
+		}
+	}
+	if d.Certificate != nil && d.Certificate.Hash() != twin.Certificate.Hash() {
+		w.Fatalf("%+v: another certificate after a snapshot", cmd)
+	}
+}
+
+// expect says what must have been allowed, as far as the model knows.
+func (w *world) expect(cmd access.Command, at store.Millis, err error) {
+	w.Helper()
+	var r *access.Refusal
+	if errors.As(err, &r) && r.Kind == access.Clock {
+		return
+	}
+	want := err == nil
+	switch c := cmd.(type) {
+	case access.StartSession:
+		want = w.model.mayStart(c, at)
+	case access.IssueTargetCertificate:
+		want = !w.model.over(c.Session, at)
+	case access.IssueUserCertificate:
+		want = w.model.caller(c.By.Token, at)
+	case access.SignOut:
+		want = w.model.caller(c.By.Token, at)
+	case access.EndSession:
+		want = w.model.sessions[c.Session] != nil
+	case access.RemoveGrant:
+		if g := w.model.grants[c.Grant]; c.By.Local {
+			want = g != nil && w.model.users[g.User] != nil && w.model.targets[g.Target] != nil
+		}
+	}
+	if want != (err == nil) {
+		w.Fatalf("%+v: error %v, allowed should be %v", cmd, err, want)
+	}
+}
+
+// lookAround compares what the state answers with what the model knows.
+func (w *world) lookAround() {
+	w.Helper()
+	now := max(w.at(), w.state.Time()) // as Decide has it
+	for _, id := range w.sessions {
+		if _, ends := w.state.SessionEnds(id, now); ends != w.model.over(id, now) {
+			w.Fatalf("session %s ends: %v", id, ends)
+		}
+	}
+	for _, token := range w.tokens {
+		if _, _, err := w.state.Caller(access.Caller{Token: token}, now); (err == nil) != w.model.caller(token, now) {
+			w.Fatalf("caller %x: error %v", token, err)
+		}
+	}
+	for _, id := range w.users {
+		for _, r := range w.state.Reaches(id, now) {
+			for _, login := range r.Logins {
+				if !w.reachable(id, r.Target.Entry, login, now) {
+					w.Fatalf("%s reaches %s as %s", id, r.Target.Name, login)
+				}
+			}
+		}
+	}
+}
+
+func (w *world) reachable(user store.UserID, target store.Index, login store.Login, now store.Millis) bool {
+	for grant := range w.model.grants {
+		if w.model.covers(grant, user, target, login, now) {
+			return true
+		}
+	}
+	return false
+}
+
+func pauses() []time.Duration {
+	return []time.Duration{
+		0, 0, 0, 0, 0, time.Millisecond, -time.Second, 30 * time.Second, time.Minute, -3 * time.Second, time.Hour,
+		5 * time.Minute, time.Second, time.Millisecond, 0, 0, 0, 0,
+	}
+}

@@ -1,0 +1,213 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// StartSession begins a session of the user whose certificate's entry is named.
+// The caller has checked the certificate itself, and that its entry and it are
+// the same.
+type StartSession struct {
+	Certificate store.Index
+	SignIn      store.Index // from the certificate's entry
+	User        store.UserID
+	Target      store.TargetName
+	Login       store.Login
+	Way         store.Way
+	Session     store.SessionID // random
+	Source      string          // address that the user came from
+	Salt        [32]byte
+}
+
+func (c StartSession) decide(s State, now store.Millis) (Decision, error) {
+	if _, taken := s.sessions.get(c.Session); taken || c.Session.IsZero() {
+		return Decision{}, &Refusal{Kind: Conflict, Message: "the session's ID is taken", Hint: "try again"}
+	}
+	g, err := s.mayStart(c.User, c.SignIn, c.Target, c.Login, now)
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		return s.noteRefusal(c, refused, now), refused
+	} else if err != nil {
+		return Decision{}, err
+	}
+	source := store.Opening{Owner: c.User, Field: store.FieldSource, Salt: c.Salt, Text: c.Source}
+	return Decision{
+		Actor: store.Actor{User: c.User},
+		Events: []store.Event{&store.SessionStarted{
+			Session: c.Session, User: c.User, Target: g.Target, Login: c.Login, Certificate: c.Certificate,
+			Grant: g.Entry, Way: c.Way, Source: source.Commit(), Ends: g.Until,
+		}},
+		Openings: []store.Opening{source},
+	}, nil
+}
+
+// noteRefusal makes a refusal an entry, unless the same one was a minute ago or
+// less. What a known user typed that is no target's name is not kept.
+func (s State) noteRefusal(c StartSession, r *Refusal, now store.Millis) Decision {
+	if _, ok := s.users.get(c.User); !ok {
+		return Decision{}
+	}
+	t, _ := s.TargetByName(c.Target)
+	e := &store.SessionRefused{User: c.User, Target: t.Entry, Reason: r.Reason}
+	if slices.Contains(t.Logins, c.Login) {
+		e.Login = c.Login
+	}
+	last, ok := s.refusals.get(refusal{e.User, e.Target, e.Login, e.Reason})
+	if ok && now-last < refusalWindow {
+		return Decision{}
+	}
+	return Decision{Actor: store.Actor{User: c.User}, Events: []store.Event{e}}
+}
+
+// mayStart returns the grant by which a session may start, the one that lasts
+// longest where there are several, or the refusal.
+func (s State) mayStart(user store.UserID, signIn store.Index, name store.TargetName, login store.Login, now store.Millis) (Grant, error) {
+	u, ok := s.users.get(user)
+	if !ok {
+		return Grant{}, refuse(store.RefusedNotActive, "ask an administrator", "this user has been removed")
+	}
+	if x, ok := s.signIns.get(signIn); !ok || x.User != user || x.Expires <= now {
+		return Grant{}, refuse(store.RefusedNoSignIn, "vaultpam login", "the sign-in that %s's certificate came from has ended", u.Handle)
+	}
+	t, ok := s.TargetByName(name)
+	if !ok {
+		return Grant{}, refuse(store.RefusedNoTarget, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+	}
+	var best, late, early Grant
+	var others bool
+	for g := range s.grantsOn(user, t.Entry) {
+		switch {
+		case !slices.Contains(g.Logins, login):
+			others = others || g.From <= now && (g.Until == 0 || now < g.Until)
+		case g.From > now:
+			if early.Entry == 0 || g.From < early.From {
+				early = g
+			}
+		case g.Until != 0 && g.Until <= now:
+			if late.Until < g.Until {
+				late = g
+			}
+		case best.Entry == 0 || g.Until == 0 || best.Until != 0 && best.Until < g.Until:
+			best = g
+		}
+	}
+	const ask = "ask an administrator for a grant"
+	switch {
+	case best.Entry != 0:
+		return best, nil
+	case early.Entry != 0:
+		return Grant{}, refuse(store.RefusedNotYet, "try again then", "%s may log in as %s on %s from %s on", u.Handle, login, name, moment(early.From))
+	case late.Entry != 0:
+		return Grant{}, refuse(store.RefusedEnded, ask, "%s's grant for %s on %s ended at %s", u.Handle, login, name, moment(late.Until))
+	case others:
+		return Grant{}, refuse(store.RefusedLogin, "vaultpam targets", "%s may reach %s, but not as %s", u.Handle, name, login)
+	}
+	// A target that exists and one that does not are refused with one sentence:
+	// what there is, is for those to know who may reach it.
+	return Grant{}, refuse(store.RefusedNoGrant, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+}
+
+func refuse(reason store.Refusal, hint, format string, args ...any) *Refusal {
+	return &Refusal{Kind: Forbidden, Reason: reason, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// RefuseSession notes that a certificate was shown that the ledger does not
+// hold, under the name of the user it speaks of.
+type RefuseSession struct {
+	User   store.UserID
+	Reason store.Refusal
+}
+
+func (c RefuseSession) decide(s State, now store.Millis) (Decision, error) {
+	r := refuse(c.Reason, "vaultpam login", "this certificate is not one that the ledger holds")
+	d := s.noteRefusal(StartSession{User: c.User}, r, now)
+	d.Actor = store.Actor{} // whoever showed it is not the user it names
+	return d, r
+}
+
+// SessionEnds reports whether a session has to end now, and why: because its
+// grant ended or was removed, or its user or target was.
+func (s State) SessionEnds(id store.SessionID, now store.Millis) (store.EndReason, bool) {
+	x, ok := s.sessions.get(id)
+	if !ok {
+		return store.EndedInterrupted, true
+	}
+	k, ok := s.grantKeys.get(x.Grant)
+	if !ok {
+		return store.EndedByGrant, true
+	}
+	g, _ := s.grants.get(k)
+	if g.Until != 0 && g.Until <= now {
+		return store.EndedByGrant, true
+	}
+	return "", false
+}
+
+// EndSession closes a session with what was recorded of it.
+type EndSession struct {
+	Session  store.SessionID
+	Reason   store.EndReason
+	Duration int64 // milliseconds
+	In, Out  uint64
+	// Files begins with the one whose hash stands for all the others.
+	Files []store.RecordingFile
+}
+
+// MaxFiles is how many files of a recording one entry names. Who opens more
+// channels in a session must not be able to keep its end out of the ledger; the
+// first file names them all.
+const MaxFiles = 256
+
+func (c EndSession) decide(s State, _ store.Millis) (Decision, error) {
+	x, ok := s.sessions.get(c.Session)
+	if !ok {
+		return Decision{}, &Refusal{Kind: NotFound, Message: fmt.Sprintf("session %s is not open", c.Session)}
+	}
+	return Decision{Events: []store.Event{&store.SessionEnded{
+		Session: x.ID, User: x.User, Target: x.Target, Started: x.Entry, Reason: c.Reason,
+		Duration: c.Duration, In: c.In, Out: c.Out, Files: c.Files[:min(len(c.Files), MaxFiles)],
+	}}}, nil
+}
+
+// A Reach is a target that a user may reach now.
+type Reach struct {
+	Target Target
+	Logins []store.Login
+	Until  store.Millis // when the first of its grants ends; 0: none does
+}
+
+// Reaches returns the targets that a user may reach at a moment, by name.
+func (s State) Reaches(user store.UserID, now store.Millis) []Reach {
+	byTarget := map[store.Index]*Reach{}
+	for g := range s.GrantsOf(user) {
+		if g.From > now || g.Until != 0 && g.Until <= now {
+			continue
+		}
+		r := byTarget[g.Target]
+		if r == nil {
+			t, _ := s.targets.get(g.Target)
+			r = &Reach{Target: t, Until: g.Until}
+			byTarget[g.Target] = r
+		}
+		for _, l := range g.Logins {
+			if !slices.Contains(r.Logins, l) {
+				r.Logins = append(r.Logins, l)
+			}
+		}
+		if g.Until != 0 && (r.Until == 0 || g.Until < r.Until) {
+			r.Until = g.Until
+		}
+	}
+	var reaches []Reach
+	for t := range s.Targets() {
+		if r, ok := byTarget[t.Entry]; ok {
+			slices.Sort(r.Logins)
+			reaches = append(reaches, *r)
+		}
+	}
+	return reaches
+}

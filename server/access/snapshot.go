@@ -1,0 +1,186 @@
+package access
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
+// of another version is not read but made anew from the entries.
+const FoldVersion = 1
+
+// A snapshot is a State as it is stored: without texts, so that it holds nothing
+// about a person that an entry does not.
+type snapshot struct {
+	_           struct{} `cbor:",toarray"`
+	Next        store.Index
+	Time        store.Millis
+	Rules       uint64
+	Name        string
+	UserCA      []byte
+	TargetCA    []byte
+	Bases       []pair[store.Index, uint64]
+	Settings    []pair[store.Setting, string]
+	Users       []snapUser
+	Invitations []pair[store.Hash, invitation]
+	SignIns     []snapSignIn
+	Targets     []Target
+	Grants      []Grant
+	Sessions    []Session
+	Refusals    []snapRefusal
+}
+
+type pair[K, V any] struct {
+	_ struct{} `cbor:",toarray"`
+	K K
+	V V
+}
+
+type snapUser struct {
+	_          struct{} `cbor:",toarray"`
+	ID         store.UserID
+	Roles      []store.Role
+	Factor     Factor
+	Commitment store.Commitment
+	Invitation store.Hash
+	SignIns    []store.Index
+}
+
+type snapSignIn struct {
+	_     struct{} `cbor:",toarray"`
+	X     SignIn
+	Token store.Hash
+}
+
+type snapRefusal struct {
+	_      struct{} `cbor:",toarray"`
+	User   store.UserID
+	Target store.Index
+	Login  store.Login
+	Reason store.Refusal
+	At     store.Millis
+}
+
+// Snapshot encodes the state in deterministic CBOR: equal states give equal
+// bytes.
+func (s State) Snapshot() ([]byte, error) {
+	x := snapshot{Next: s.next, Time: s.time, Rules: s.rules, Name: s.name}
+	if s.userCA != nil {
+		x.UserCA, x.TargetCA = s.userCA.Marshal(), s.targetCA.Marshal()
+	}
+	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
+	for _, u := range s.users.all() {
+		x.Users = append(x.Users, snapUser{
+			ID: u.ID, Roles: u.Roles, Factor: u.Factor,
+			Commitment: u.commitment, Invitation: u.invitation, SignIns: u.signIns,
+		})
+	}
+	x.Invitations = pairs(s.invitations)
+	for _, v := range s.signIns.all() {
+		x.SignIns = append(x.SignIns, snapSignIn{X: v, Token: v.token})
+	}
+	for _, v := range s.targets.all() {
+		x.Targets = append(x.Targets, v)
+	}
+	for _, v := range s.grants.all() {
+		x.Grants = append(x.Grants, v)
+	}
+	for _, v := range s.sessions.all() {
+		x.Sessions = append(x.Sessions, v)
+	}
+	for k, at := range s.refusals.all() {
+		x.Refusals = append(x.Refusals, snapRefusal{User: k.user, Target: k.target, Login: k.login, Reason: k.reason, At: at})
+	}
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return nil, fmt.Errorf("encoding a snapshot: %w", err)
+	}
+	data, err := enc.Marshal(x)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a snapshot: %w", err)
+	}
+	return data, nil
+}
+
+// OpenSnapshot decodes what Snapshot encoded, and puts the texts back in. Bytes
+// that are not exactly what Snapshot would return are refused.
+func OpenSnapshot(data []byte, texts Texts) (State, error) {
+	dec, err := cbor.DecOptions{MaxArrayElements: 1 << 30, DupMapKey: cbor.DupMapKeyEnforcedAPF}.DecMode()
+	if err != nil {
+		return State{}, fmt.Errorf("opening a snapshot: %w", err)
+	}
+	var x snapshot
+	if err := dec.Unmarshal(data, &x); err != nil {
+		return State{}, fmt.Errorf("opening a snapshot: %w", err)
+	}
+	s := New()
+	s.next, s.time, s.rules, s.name = x.Next, x.Time, x.Rules, x.Name
+	if s.userCA, err = ssh.ParsePublicKey(x.UserCA); err != nil {
+		return State{}, fmt.Errorf("opening a snapshot: user CA: %w", err)
+	}
+	if s.targetCA, err = ssh.ParsePublicKey(x.TargetCA); err != nil {
+		return State{}, fmt.Errorf("opening a snapshot: target CA: %w", err)
+	}
+	x.fill(&s, texts)
+	if again, err := s.Snapshot(); err != nil || !bytes.Equal(again, data) {
+		return State{}, errors.New("opening a snapshot: not in the one encoding of its state")
+	}
+	return s, nil
+}
+
+func (x *snapshot) fill(s *State, texts Texts) {
+	for _, p := range x.Bases {
+		s.bases = s.bases.set(p.K, p.V)
+	}
+	for _, p := range x.Settings {
+		s.settings = s.settings.set(p.K, p.V)
+	}
+	for _, v := range x.Users {
+		u := User{
+			ID: v.ID, Roles: v.Roles, Factor: v.Factor,
+			commitment: v.Commitment, invitation: v.Invitation, signIns: v.SignIns,
+		}
+		if text, ok := texts(v.Commitment); ok {
+			u.Handle = store.Handle(text)
+			s.handles = s.handles.set(u.Handle, u.ID)
+		}
+		s.users = s.users.set(u.ID, u)
+	}
+	for _, p := range x.Invitations {
+		s.invitations = s.invitations.set(p.K, p.V)
+	}
+	for _, v := range x.SignIns {
+		v.X.token = v.Token
+		s.signIns = s.signIns.set(v.X.Entry, v.X)
+		s.tokens = s.tokens.set(v.Token, v.X.Entry)
+	}
+	for _, t := range x.Targets {
+		s.targets = s.targets.set(t.Entry, t)
+		s.names = s.names.set(t.Name, t.Entry)
+	}
+	for _, g := range x.Grants {
+		k := grantKey{g.User, g.Target, g.Entry}
+		s.grants = s.grants.set(k, g)
+		s.grantKeys = s.grantKeys.set(g.Entry, k)
+	}
+	for _, v := range x.Sessions {
+		s.sessions = s.sessions.set(v.ID, v)
+	}
+	for _, r := range x.Refusals {
+		s.refusals = s.refusals.set(refusal{r.User, r.Target, r.Login, r.Reason}, r.At)
+	}
+}
+
+func pairs[K, V any](t table[K, V]) []pair[K, V] {
+	var ps []pair[K, V]
+	for k, v := range t.all() {
+		ps = append(ps, pair[K, V]{K: k, V: v})
+	}
+	return ps
+}

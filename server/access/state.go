@@ -1,0 +1,295 @@
+package access
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// Rules is the version of the rules in this program. A ledger that activated a
+// later one is not decided by it.
+const Rules = 1
+
+// A State is everything that the entries so far add up to. It is immutable:
+// Apply returns another one, and the two share what did not change, so that a
+// State may be read while its successors are made.
+type State struct {
+	next     store.Index  // index of the next entry
+	time     store.Millis // of the last entry
+	rules    uint64
+	name     string
+	userCA   ssh.PublicKey
+	targetCA ssh.PublicKey
+	bases    table[store.Index, uint64] // serial base by the entry it begins at
+	settings table[store.Setting, string]
+
+	users       table[store.UserID, User]
+	handles     table[store.Handle, store.UserID] // of users whose handle is known
+	invitations table[store.Hash, invitation]
+	signIns     table[store.Index, SignIn]
+	tokens      table[store.Hash, store.Index] // of signIns
+	targets     table[store.Index, Target]
+	names       table[store.TargetName, store.Index]
+	grants      table[grantKey, Grant]
+	grantKeys   table[store.Index, grantKey]
+	sessions    table[store.SessionID, Session] // those that have not ended
+	refusals    table[refusal, store.Millis]    // of the last minute
+}
+
+// A User is a person.
+type User struct {
+	ID     store.UserID
+	Handle store.Handle // empty where it was erased
+	Roles  []store.Role
+	// Factor is the person's TOTP factor; its Entry is 0 where there is none.
+	Factor Factor
+
+	commitment store.Commitment // of the handle
+	invitation store.Hash       // the open invitation, or zero
+	signIns    []store.Index    // open sign-in sessions, oldest first
+}
+
+// Has reports whether the user holds one of the roles.
+func (u User) Has(roles ...store.Role) bool {
+	return slices.ContainsFunc(roles, func(r store.Role) bool { return slices.Contains(u.Roles, r) })
+}
+
+// A Factor is what a person proves their identity with.
+type Factor struct {
+	Entry    store.Index
+	Kind     store.FactorKind
+	LastStep uint64 // the latest TOTP time step that was used
+}
+
+// An invitation lets its holder enrol a factor.
+type invitation struct {
+	Entry   store.Index
+	User    store.UserID
+	Expires store.Millis
+}
+
+// A SignIn is an open sign-in session.
+type SignIn struct {
+	Entry   store.Index
+	User    store.UserID
+	Kind    store.FactorKind
+	Expires store.Millis
+	token   store.Hash
+}
+
+// A Target is a registered host.
+type Target struct {
+	Entry    store.Index
+	Name     store.TargetName
+	Address  string
+	HostKeys [][]byte
+	Logins   []store.Login
+	Egress   string
+}
+
+// A Grant lets a user reach a target.
+type Grant struct {
+	Entry  store.Index
+	User   store.UserID
+	Target store.Index
+	Logins []store.Login
+	From   store.Millis // 0: since ever
+	Until  store.Millis // 0: without end
+}
+
+// A Session is one that has not ended.
+type Session struct {
+	ID      store.SessionID
+	Entry   store.Index
+	User    store.UserID
+	Target  store.Index
+	Login   store.Login
+	Grant   store.Index
+	Started store.Millis
+	Parent  store.Index // the user certificate's entry
+}
+
+// grantKey orders grants by whom and what they are for, so that deciding looks
+// at those of one user on one target alone.
+type grantKey struct {
+	user   store.UserID
+	target store.Index
+	entry  store.Index
+}
+
+// refusal is what the repetitions of a refused session have in common.
+type refusal struct {
+	user   store.UserID
+	target store.Index
+	login  store.Login
+	reason store.Refusal
+}
+
+// New returns the state before the ledger's birth.
+func New() State {
+	return State{
+		bases:       ordered[store.Index, uint64](),
+		settings:    ordered[store.Setting, string](),
+		users:       byID[store.UserID, User](),
+		handles:     ordered[store.Handle, store.UserID](),
+		invitations: byHash[store.Hash, invitation](),
+		signIns:     ordered[store.Index, SignIn](),
+		tokens:      byHash[store.Hash, store.Index](),
+		targets:     ordered[store.Index, Target](),
+		names:       ordered[store.TargetName, store.Index](),
+		grants:      newTable[grantKey, Grant](compareGrantKeys),
+		grantKeys:   ordered[store.Index, grantKey](),
+		sessions:    byID[store.SessionID, Session](),
+		refusals:    newTable[refusal, store.Millis](compareRefusals),
+	}
+}
+
+func compareGrantKeys(a, b grantKey) int {
+	return cmp.Or(
+		slices.Compare(a.user[:], b.user[:]),
+		cmp.Compare(a.target, b.target),
+		cmp.Compare(a.entry, b.entry),
+	)
+}
+
+func compareRefusals(a, b refusal) int {
+	return cmp.Or(
+		slices.Compare(a.user[:], b.user[:]),
+		cmp.Compare(a.target, b.target),
+		cmp.Compare(a.login, b.login),
+		cmp.Compare(a.reason, b.reason),
+	)
+}
+
+// Next returns the index of the next entry, which is the number of entries.
+func (s State) Next() store.Index { return s.next }
+
+// Time returns the moment of the last entry.
+func (s State) Time() store.Millis { return s.time }
+
+// Name returns the server's permanent name.
+func (s State) Name() string { return s.name }
+
+// UserCA returns the authority that the ledger's user certificates are of, nil
+// before its birth.
+func (s State) UserCA() ssh.PublicKey { return s.userCA }
+
+// TargetCA returns the authority that the ledger's target certificates are of,
+// nil before its birth.
+func (s State) TargetCA() ssh.PublicKey { return s.targetCA }
+
+// Setting returns the value of a setting.
+func (s State) Setting(name store.Setting) string {
+	if v, ok := s.settings.get(name); ok {
+		return v
+	}
+	return store.SelfGrantRefused
+}
+
+// User returns a user by ID.
+func (s State) User(id store.UserID) (User, bool) { return s.users.get(id) }
+
+// UserByHandle returns a user by handle.
+func (s State) UserByHandle(h store.Handle) (User, bool) {
+	id, ok := s.handles.get(h)
+	if !ok {
+		return User{}, false
+	}
+	return s.users.get(id)
+}
+
+// Users yields all users in the order of their handles, which leaves out those
+// that were erased.
+func (s State) Users() iter.Seq[User] {
+	return func(yield func(User) bool) {
+		for _, id := range s.handles.all() {
+			if u, ok := s.users.get(id); ok && !yield(u) {
+				return
+			}
+		}
+	}
+}
+
+// Invited returns the user whom an invitation is for, and when it expires.
+func (s State) Invited(token store.Hash, now store.Millis) (User, store.Millis, bool) {
+	inv, ok := s.invitations.get(token)
+	if !ok || inv.Expires <= now {
+		return User{}, 0, false
+	}
+	u, ok := s.users.get(inv.User)
+	return u, inv.Expires, ok
+}
+
+// Target returns a target by the index of its entry.
+func (s State) Target(entry store.Index) (Target, bool) { return s.targets.get(entry) }
+
+// TargetByName returns a target by name.
+func (s State) TargetByName(name store.TargetName) (Target, bool) {
+	entry, ok := s.names.get(name)
+	if !ok {
+		return Target{}, false
+	}
+	return s.targets.get(entry)
+}
+
+// Targets yields all targets in the order of their names.
+func (s State) Targets() iter.Seq[Target] {
+	return func(yield func(Target) bool) {
+		for _, entry := range s.names.all() {
+			if t, ok := s.targets.get(entry); ok && !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// Grants yields all grants, those of one user together.
+func (s State) Grants() iter.Seq[Grant] {
+	return func(yield func(Grant) bool) {
+		for _, g := range s.grants.all() {
+			if !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// GrantsOf yields the grants of one user on any target.
+func (s State) GrantsOf(user store.UserID) iter.Seq[Grant] {
+	return func(yield func(Grant) bool) {
+		for k, g := range s.grants.from(grantKey{user: user}) {
+			if k.user != user || !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// grantsOn yields the grants of one user on one target.
+func (s State) grantsOn(user store.UserID, target store.Index) iter.Seq[Grant] {
+	return func(yield func(Grant) bool) {
+		for k, g := range s.grants.from(grantKey{user: user, target: target}) {
+			if k.user != user || k.target != target || !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// Sessions yields the sessions that have not ended.
+func (s State) Sessions() iter.Seq[Session] {
+	return func(yield func(Session) bool) {
+		for _, x := range s.sessions.all() {
+			if !yield(x) {
+				return
+			}
+		}
+	}
+}
+
+// Session returns a session that has not ended.
+func (s State) Session(id store.SessionID) (Session, bool) { return s.sessions.get(id) }

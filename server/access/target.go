@@ -1,0 +1,222 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// What one entry about a target or a grant may hold. Entries have a bound of
+// their own, which these stay well below.
+const (
+	maxLogins   = 256
+	maxHostKeys = 16
+	maxAddress  = 300 // bytes
+)
+
+// AddTarget registers a host with the keys that an administrator looked at.
+type AddTarget struct {
+	By       Caller
+	Name     string
+	Address  string // HOST:PORT, held to its grammar by the caller
+	HostKeys []ssh.PublicKey
+	Logins   []string
+	Egress   string // the relay's address as the host sees it
+}
+
+func (c AddTarget) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	e, err := c.event()
+	if err != nil {
+		return Decision{}, invalid(err)
+	}
+	if _, ok := s.TargetByName(e.Name); ok {
+		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("there is a target %s already", e.Name), Hint: "vaultpam admin target ls"}
+	}
+	return Decision{Actor: actor, Events: []store.Event{e}}, nil
+}
+
+func (c AddTarget) event() (*store.TargetAdded, error) {
+	name, err := store.ParseTargetName(c.Name)
+	if err != nil {
+		return nil, err
+	}
+	logins, err := parseLogins(c.Logins)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Address) > maxAddress || !utf8.ValidString(c.Address) {
+		return nil, fmt.Errorf("want an address of at most %d bytes", maxAddress)
+	}
+	// What a certificate's source-address can't hold would be found at a login.
+	egress, err := netip.ParseAddr(c.Egress)
+	if err != nil || egress.Zone() != "" || egress.Is4In6() || egress.IsUnspecified() {
+		return nil, fmt.Errorf("egress address %q: want an IP address as the target sees it", c.Egress)
+	}
+	if len(c.HostKeys) == 0 {
+		return nil, errors.New("a target needs at least one pinned host key")
+	}
+	if len(c.HostKeys) > maxHostKeys {
+		return nil, fmt.Errorf("want at most %d host keys", maxHostKeys)
+	}
+	e := &store.TargetAdded{Name: name, Address: c.Address, Logins: logins, Egress: c.Egress}
+	for _, k := range c.HostKeys {
+		if _, ok := k.(*ssh.Certificate); ok {
+			return nil, errors.New("a host key to pin must be a plain key, not a certificate")
+		}
+		e.HostKeys = append(e.HostKeys, k.Marshal())
+	}
+	return e, nil
+}
+
+// RemoveTarget takes a host out, with every grant to it.
+type RemoveTarget struct {
+	By   Caller
+	Name store.TargetName
+}
+
+func (c RemoveTarget) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	t, ok := s.TargetByName(c.Name)
+	if !ok {
+		return Decision{}, noTarget(c.Name)
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.TargetRemoved{Target: t.Entry}}}, nil
+}
+
+// AddGrant lets a user reach a target as some logins, from a moment (0: at
+// once) until another (0: without end).
+type AddGrant struct {
+	By          Caller
+	User        store.Handle
+	Target      store.TargetName
+	Logins      []string
+	From, Until store.Millis
+}
+
+func (c AddGrant) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	u, ok := s.UserByHandle(c.User)
+	if !ok {
+		return Decision{}, noUser(c.User)
+	}
+	t, ok := s.TargetByName(c.Target)
+	if !ok {
+		return Decision{}, noTarget(c.Target)
+	}
+	if u.ID == actor.User && s.Setting(store.SettingSelfGrant) != store.SelfGrantAllowed {
+		return Decision{}, &Refusal{
+			Kind:    Forbidden,
+			Message: "an administrator can't grant access to themselves",
+			Hint:    "ask another administrator; a company with only one sets: vaultpamd setting self-grant allowed",
+		}
+	}
+	logins, err := parseLogins(c.Logins)
+	if err != nil {
+		return Decision{}, invalid(err)
+	}
+	for _, l := range logins {
+		if !slices.Contains(t.Logins, l) {
+			return Decision{}, &Refusal{Kind: Invalid, Message: fmt.Sprintf("target %s has no login %s", t.Name, l), Hint: fmt.Sprintf("its logins are %s", join(t.Logins))}
+		}
+	}
+	if c.Until != 0 && (c.Until <= now || c.Until <= c.From) {
+		return Decision{}, &Refusal{Kind: Invalid, Message: "the grant would end before it begins"}
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.GrantAdded{
+		User: u.ID, Target: t.Entry, Logins: logins, From: c.From, Until: c.Until,
+	}}}, nil
+}
+
+// RemoveGrant takes a grant back. Sessions that stand on it end.
+type RemoveGrant struct {
+	By    Caller
+	Grant store.Index
+}
+
+func (c RemoveGrant) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	k, ok := s.grantKeys.get(c.Grant)
+	if !ok {
+		return Decision{}, &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no grant %d", c.Grant), Hint: "vaultpam admin grant ls"}
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.GrantRemoved{User: k.user, Target: k.target, Grant: k.entry}}}, nil
+}
+
+// ChangeSetting sets one of the settings that rules depend on. It takes somebody
+// on the server's own machine.
+type ChangeSetting struct {
+	By      Caller
+	Setting store.Setting
+	Value   string
+}
+
+func (c ChangeSetting) decide(State, store.Millis) (Decision, error) {
+	if !c.By.Local {
+		return Decision{}, &Refusal{Kind: Forbidden, Message: "settings are changed on the server's own machine", Hint: "vaultpamd setting NAME VALUE"}
+	}
+	if c.Setting != store.SettingSelfGrant || (c.Value != store.SelfGrantAllowed && c.Value != store.SelfGrantRefused) {
+		return Decision{}, &Refusal{Kind: Invalid, Message: "want the setting self-grant with the value allowed or refused"}
+	}
+	return Decision{
+		Actor:  store.Actor{Local: true},
+		Events: []store.Event{&store.SettingChanged{Setting: c.Setting, Value: c.Value}},
+	}, nil
+}
+
+func parseLogins(texts []string) ([]store.Login, error) {
+	if len(texts) == 0 {
+		return nil, errors.New("want at least one login")
+	}
+	if len(texts) > maxLogins {
+		return nil, fmt.Errorf("want at most %d logins", maxLogins)
+	}
+	var logins []store.Login
+	for _, text := range texts {
+		l, err := store.ParseLogin(text)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(logins, l) {
+			logins = append(logins, l)
+		}
+	}
+	slices.Sort(logins)
+	return logins, nil
+}
+
+func noTarget(n store.TargetName) error {
+	return &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no target %s", n), Hint: "vaultpam admin target ls"}
+}
+
+func join(logins []store.Login) string {
+	text := ""
+	for i, l := range logins {
+		if i > 0 {
+			text += ", "
+		}
+		text += string(l)
+	}
+	return text
+}
+
+// moment is how refusals name a time.
+func moment(m store.Millis) string { return m.Time().Format("2006-01-02 15:04 MST") }

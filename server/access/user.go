@@ -1,0 +1,198 @@
+package access
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// InvitationLife is how long an invitation can be used.
+const InvitationLife = 7 * 24 * time.Hour
+
+// An Invite is what an invitation is made of: the SHA-256 hash of its token.
+type Invite struct {
+	Token store.Hash
+}
+
+// check refuses a token that no caller drew, or drew before: whoever holds one
+// invitation must not be able to use another.
+func (i Invite) check(s State) error {
+	if i.Token == (store.Hash{}) {
+		return &Refusal{Kind: Invalid, Message: "an invitation needs a token"}
+	}
+	if _, ok := s.invitations.get(i.Token); ok {
+		return &Refusal{Kind: Conflict, Message: "the invitation's token is taken", Hint: "try again"}
+	}
+	return nil
+}
+
+func (i Invite) event(user store.UserID, now store.Millis) *store.InvitationCreated {
+	return &store.InvitationCreated{User: user, Token: i.Token, Expires: now + store.Millis(InvitationLife/time.Millisecond)}
+}
+
+// AddUser adds a person and invites them. ID and Salt are random.
+type AddUser struct {
+	By     Caller
+	ID     store.UserID
+	Handle string
+	Salt   [32]byte
+	Roles  []store.Role
+	Invite Invite
+}
+
+func (c AddUser) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	handle, err := store.ParseHandle(c.Handle)
+	if err != nil {
+		return Decision{}, invalid(err)
+	}
+	roles, err := parseRoles(c.Roles)
+	if err != nil {
+		return Decision{}, invalid(err)
+	}
+	if _, ok := s.UserByHandle(handle); ok {
+		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("there is a user %s already", handle), Hint: "vaultpam admin user ls"}
+	}
+	if c.ID.IsZero() {
+		return Decision{}, &Refusal{Kind: Invalid, Message: "a user needs an ID"}
+	}
+	if _, ok := s.users.get(c.ID); ok {
+		return Decision{}, &Refusal{Kind: Conflict, Message: "the new user's ID is taken", Hint: "try again"}
+	}
+	if err := c.Invite.check(s); err != nil {
+		return Decision{}, err
+	}
+	opening := store.Opening{Owner: c.ID, Field: store.FieldHandle, Salt: c.Salt, Text: string(handle)}
+	return Decision{
+		Actor: actor,
+		Events: []store.Event{
+			&store.UserAdded{User: c.ID, Handle: opening.Commit(), Roles: roles},
+			c.Invite.event(c.ID, now),
+		},
+		Openings: []store.Opening{opening},
+	}, nil
+}
+
+// parseRoles returns each of the roles once, the engineer's where there is none.
+func parseRoles(roles []store.Role) ([]store.Role, error) {
+	if len(roles) == 0 {
+		return []store.Role{store.RoleEngineer}, nil
+	}
+	var parsed []store.Role
+	for _, r := range roles {
+		if _, err := store.ParseRole(string(r)); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(parsed, r) {
+			parsed = append(parsed, r)
+		}
+	}
+	return parsed, nil
+}
+
+// InviteUser gives a person a new invitation; their earlier one is void.
+type InviteUser struct {
+	By     Caller
+	Handle store.Handle
+	Invite Invite
+}
+
+func (c InviteUser) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	u, ok := s.UserByHandle(c.Handle)
+	if !ok {
+		return Decision{}, noUser(c.Handle)
+	}
+	if err := c.Invite.check(s); err != nil {
+		return Decision{}, err
+	}
+	return Decision{Actor: actor, Events: []store.Event{c.Invite.event(u.ID, now)}}, nil
+}
+
+// RemoveUser ends everything that a person can do. Their sessions end by
+// themselves, because SessionEnds says so from then on.
+type RemoveUser struct {
+	By     Caller
+	Handle store.Handle
+}
+
+func (c RemoveUser) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	u, ok := s.UserByHandle(c.Handle)
+	if !ok {
+		return Decision{}, noUser(c.Handle)
+	}
+	if u.Has(store.RoleAdministrator) && s.lastAdministrator(u) {
+		return Decision{}, &Refusal{
+			Kind:    Conflict,
+			Message: fmt.Sprintf("%s is the last administrator and can't be removed", u.Handle),
+			Hint:    "first somebody else has to be one and enrol: vaultpam admin user add HANDLE --role administrator",
+		}
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.UserRemoved{User: u.ID}}}, nil
+}
+
+// lastAdministrator reports whether without this administrator nobody could
+// sign in and administer: there is no other, or only such as have not enrolled,
+// while this one has.
+func (s State) lastAdministrator(last User) bool {
+	for _, u := range s.users.all() {
+		if u.ID != last.ID && u.Has(store.RoleAdministrator) && (u.Factor.Entry != 0 || last.Factor.Entry == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// Enroll uses an invitation to enrol a TOTP factor, and signs its user in: the
+// code that proved the factor is used up by both. Step is the code's time step,
+// found by the caller, who holds the secret.
+type Enroll struct {
+	Invitation store.Hash // hash of its token
+	Step       uint64
+	Token      store.Hash // SHA-256 of the sign-in session's random token
+	Source     string     // address that the user came from
+	Salt       [32]byte
+}
+
+func (c Enroll) decide(s State, now store.Millis) (Decision, error) {
+	u, _, ok := s.Invited(c.Invitation, now)
+	if _, taken := s.tokens.get(c.Token); !ok || taken || c.Token == (store.Hash{}) {
+		return Decision{}, ErrInvitation
+	}
+	inv, _ := s.invitations.get(c.Invitation)
+	source := store.Opening{Owner: u.ID, Field: store.FieldSource, Salt: c.Salt, Text: c.Source}
+	return Decision{
+		Actor: store.Actor{User: u.ID},
+		Events: []store.Event{
+			&store.FactorEnrolled{User: u.ID, Kind: store.FactorTOTP, Invitation: inv.Entry, Step: c.Step},
+			&store.SignInSucceeded{
+				User: u.ID, Factor: s.next, Kind: store.FactorTOTP, Step: c.Step, Token: c.Token,
+				Expires: now + signInLife, Source: source.Commit(),
+			},
+		},
+		Openings: []store.Opening{source},
+	}, nil
+}
+
+// ErrInvitation answers every invitation that can't be used.
+var ErrInvitation = &Refusal{
+	Kind:    NotFound,
+	Message: "this invitation was used, replaced, or has expired",
+	Hint:    "ask an administrator for a new one: vaultpam admin user invite HANDLE",
+}
+
+func noUser(h store.Handle) error {
+	return &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no user %s", h), Hint: "vaultpam admin user ls"}
+}

@@ -1,0 +1,71 @@
+package api
+
+// A Route is one call of the API and the roles that may make it. The server
+// builds its handlers from this table, the client its requests, and a test
+// walks it: a route without a row does not exist.
+type Route struct {
+	Method string
+	Path   string // as net/http.ServeMux patterns
+	Who    Who
+	Does   string
+}
+
+// A Who is what a caller must be. The signed-in hold a sign-in session; the
+// named roles are also signed in; anybody needs nothing.
+type Who string
+
+const (
+	WhoAnybody       Who = "anybody"
+	WhoSignedIn      Who = "signed-in"
+	WhoAdministrator Who = "administrator"
+	WhoAuditor       Who = "auditor"
+	// WhoReader is an auditor or an administrator.
+	WhoReader Who = "auditor, administrator"
+)
+
+// The routes. Request and answer types stand behind each in types.go.
+var (
+	RouteInfo         = Route{"GET", "/v1/info", WhoAnybody, "what this server is"}                                               // → Info
+	RouteEnrollBegin  = Route{"POST", "/v1/enroll/begin", WhoAnybody, "read an invitation"}                                       // EnrollBeginRequest → EnrollBeginResponse
+	RouteEnrollFinish = Route{"POST", "/v1/enroll/finish", WhoAnybody, "use an invitation, and sign in"}                          // EnrollFinishRequest → SignInResponse
+	RouteSignIn       = Route{"POST", "/v1/signin", WhoAnybody, "sign in"}                                                        // SignInRequest → SignInResponse
+	RouteCheckpoint   = Route{"GET", "/v1/checkpoint", WhoAnybody, "the last checkpoint; ?since=SIZE adds the proof"}             // → CheckpointResponse
+	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                     // → Empty
+	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                               // → StatusResponse
+	RouteCertificate  = Route{"POST", "/v1/certificate", WhoSignedIn, "a user certificate"}                                       // CertificateRequest → CertificateResponse
+	RouteTargets      = Route{"GET", "/v1/targets", WhoSignedIn, "the targets that the caller may reach"}                         // → []Target
+	RouteEntries      = Route{"GET", "/v1/entries", WhoReader, "entries; ?type= user= target= since= until= limit= before="}      // → EntriesResponse
+	RouteEntry        = Route{"GET", "/v1/entries/{index}", WhoReader, "one entry with its proof; ?size= proves it at that size"} // → EntryResponse
+	RouteRaw          = Route{"GET", "/v1/raw", WhoReader, "stored bytes; ?from= limit="}                                         // → RawResponse
+	RouteSessions     = Route{"GET", "/v1/sessions", WhoReader, "sessions; ?user= target= since= until= limit="}                  // → []Session
+	RouteRecording    = Route{"GET", "/v1/sessions/{id}/recording", WhoAuditor, "a session's recording"}                          // → RecordingResponse
+	RouteUsers        = Route{"GET", "/v1/admin/users", WhoReader, "all users"}                                                   // → []User
+	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                          // AddUserRequest → AddUserResponse
+	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                            // → Empty
+	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}              // → AddUserResponse
+	RouteAllTargets   = Route{"GET", "/v1/admin/targets", WhoReader, "all targets"}                                               // → []TargetDetail
+	RouteScan         = Route{"POST", "/v1/admin/scan", WhoAdministrator, "read a host's keys"}                                   // ScanRequest → ScanResponse
+	RouteTargetAdd    = Route{"POST", "/v1/admin/targets", WhoAdministrator, "register a target"}                                 // AddTargetRequest → TargetDetail
+	RouteTargetRemove = Route{"DELETE", "/v1/admin/targets/{name}", WhoAdministrator, "remove a target"}                          // → Empty
+	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                 // → []Grant
+	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                        // Grant → Grant
+	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                              // → Empty
+)
+
+// Routes returns every route.
+func Routes() []Route {
+	return []Route{
+		RouteInfo, RouteEnrollBegin, RouteEnrollFinish, RouteSignIn, RouteCheckpoint,
+		RouteSignOut, RouteStatus, RouteCertificate, RouteTargets,
+		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
+		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
+		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
+		RouteGrants, RouteGrantAdd, RouteGrantRemove,
+	}
+}
+
+// Pattern returns the route as a net/http.ServeMux pattern.
+func (r Route) Pattern() string { return r.Method + " " + r.Path }
+
+// Empty is the body of a request or an answer that says nothing more.
+type Empty struct{}

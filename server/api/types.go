@@ -1,0 +1,215 @@
+package api
+
+import "time"
+
+// TokenHeader carries the sign-in session's token, as "Bearer TOKEN".
+const TokenHeader = "Authorization"
+
+// MaxBody bounds a request's body in bytes.
+const MaxBody = 64 << 10
+
+// Info is what anybody may know of a server.
+type Info struct {
+	Name    string   `json:"name"`    // the permanent name
+	Version string   `json:"version"` // of the server's program
+	Suffix  string   `json:"suffix"`  // behind target names, without a dot: "pam"
+	Relay   string   `json:"relay"`   // HOST:PORT of the SSH relay
+	HostCA  string   `json:"host_ca"` // authorized_keys form
+	LogKey  []byte   `json:"log_key"` // Ed25519 public key of the ledger
+	Origin  string   `json:"origin"`  // of its checkpoints
+	Size    uint64   `json:"size"`    // of the ledger
+	Factors []string `json:"factors"` // kinds of factor that can be enrolled
+}
+
+// EnrollBeginRequest asks what an invitation is for. It may be asked again.
+type EnrollBeginRequest struct {
+	Token []byte `json:"token"` // 32 bytes
+}
+
+// EnrollBeginResponse holds the TOTP secret to put into an authenticator.
+type EnrollBeginResponse struct {
+	Handle  string    `json:"handle"`
+	Secret  string    `json:"secret"` // base32
+	URI     string    `json:"uri"`    // otpauth://totp/…
+	Expires time.Time `json:"expires"`
+}
+
+// EnrollFinishRequest proves that the secret arrived. It also signs in, so the
+// answer is that of a sign-in.
+type EnrollFinishRequest struct {
+	Token []byte `json:"token"`
+	Code  string `json:"code"`
+}
+
+// SignInRequest proves an identity with a TOTP code.
+type SignInRequest struct {
+	Handle string `json:"handle"`
+	Code   string `json:"code"`
+}
+
+// SignInResponse opens a sign-in session.
+type SignInResponse struct {
+	Token   []byte    `json:"token"` // 32 bytes; the secret of the session
+	Handle  string    `json:"handle"`
+	Roles   []string  `json:"roles"`
+	Expires time.Time `json:"expires"`
+}
+
+// StatusResponse tells a signed-in user who the server thinks they are.
+type StatusResponse struct {
+	Handle  string    `json:"handle"`
+	Roles   []string  `json:"roles"`
+	SignIn  uint64    `json:"sign_in"` // index of the sign-in's entry
+	Expires time.Time `json:"expires"`
+	Targets int       `json:"targets"` // reachable now
+}
+
+// CertificateRequest asks for a user certificate for a key.
+type CertificateRequest struct {
+	PublicKey string `json:"public_key"` // authorized_keys form
+}
+
+// CertificateResponse holds the certificate.
+type CertificateResponse struct {
+	Certificate string    `json:"certificate"` // authorized_keys form
+	Serial      uint64    `json:"serial"`
+	Expires     time.Time `json:"expires"`
+}
+
+// Target is a host as its users see it.
+type Target struct {
+	Name   string    `json:"name"`
+	Logins []string  `json:"logins"` // that the user may use
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// User is a person as administrators see them.
+type User struct {
+	ID       string   `json:"id"`
+	Handle   string   `json:"handle"`
+	Roles    []string `json:"roles"`
+	Enrolled bool     `json:"enrolled"`
+}
+
+// AddUserRequest adds a person. The answer holds their invitation.
+type AddUserRequest struct {
+	Handle string   `json:"handle"`
+	Roles  []string `json:"roles"`
+}
+
+// AddUserResponse holds the invitation's text form, shown once.
+type AddUserResponse struct {
+	User       User      `json:"user"`
+	Invitation string    `json:"invitation"`
+	Expires    time.Time `json:"expires"`
+}
+
+// TargetDetail is a target as administrators see it.
+type TargetDetail struct {
+	ID       uint64   `json:"id"`
+	Name     string   `json:"name"`
+	Address  string   `json:"address"`
+	Egress   string   `json:"egress"`
+	Logins   []string `json:"logins"`
+	HostKeys []string `json:"host_keys"` // authorized_keys form
+}
+
+// ScanRequest asks the relay to read a host's keys.
+type ScanRequest struct {
+	Address string `json:"address"`
+}
+
+// ScanResponse holds the keys that the host showed and the address that the
+// relay came from.
+type ScanResponse struct {
+	HostKeys []string `json:"host_keys"`
+	Egress   string   `json:"egress"`
+}
+
+// AddTargetRequest registers a target with the keys that were looked at. Egress
+// may be empty: then it is the address the relay comes from.
+type AddTargetRequest struct {
+	Name     string   `json:"name"`
+	Address  string   `json:"address"`
+	Egress   string   `json:"egress,omitempty"`
+	Logins   []string `json:"logins"`
+	HostKeys []string `json:"host_keys"`
+}
+
+// Grant is who may reach what until when.
+type Grant struct {
+	ID     uint64    `json:"id"`
+	User   string    `json:"user"`   // handle
+	Target string    `json:"target"` // name
+	Logins []string  `json:"logins"`
+	From   time.Time `json:"from,omitzero"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// Entry is one line of the ledger as it is read.
+type Entry struct {
+	Index   uint64         `json:"index"`
+	Time    time.Time      `json:"time"`
+	Type    string         `json:"type"`
+	Actor   string         `json:"actor"`            // handle, "server" or "local administrator"
+	User    string         `json:"user,omitempty"`   // whom it concerns
+	Target  string         `json:"target,omitempty"` // which target it concerns
+	Fields  map[string]any `json:"fields"`           // the body, by name
+	Summary string         `json:"summary"`          // one line for people
+}
+
+// EntriesResponse is a page of the ledger. Next is the query's before (newest
+// first) or after for the following page; 0 where there is none.
+type EntriesResponse struct {
+	Entries []Entry `json:"entries"`
+	Size    uint64  `json:"size"`
+	Next    uint64  `json:"next,omitempty"`
+}
+
+// EntryResponse is one entry with everything that proves it.
+type EntryResponse struct {
+	Entry      Entry    `json:"entry"`
+	Data       []byte   `json:"data"` // stored bytes
+	Checkpoint []byte   `json:"checkpoint"`
+	Proof      [][]byte `json:"proof"` // inclusion at the checkpoint's size
+}
+
+// RawResponse is a run of stored bytes, to verify the whole ledger with.
+type RawResponse struct {
+	From    uint64   `json:"from"`
+	Records [][]byte `json:"records"`
+}
+
+// CheckpointResponse holds the last signed checkpoint and, where an earlier
+// size was named, the proof that the ledger grew out of it.
+type CheckpointResponse struct {
+	Checkpoint []byte   `json:"checkpoint"`
+	Proof      [][]byte `json:"proof,omitempty"`
+}
+
+// Session is a session as auditors see it.
+type Session struct {
+	ID       string    `json:"id"`
+	Started  uint64    `json:"started"` // index of the entry
+	Time     time.Time `json:"time"`
+	User     string    `json:"user"`
+	Target   string    `json:"target"`
+	Login    string    `json:"login"`
+	Ended    string    `json:"ended,omitempty"`    // reason
+	Duration float64   `json:"duration,omitempty"` // seconds
+}
+
+// RecordingResponse holds a session's recording files. Ended is the index of the
+// session's last entry, which holds their hashes; 0 while the session runs.
+type RecordingResponse struct {
+	Session string          `json:"session"`
+	Ended   uint64          `json:"ended,omitempty"`
+	Files   []RecordingFile `json:"files"`
+}
+
+// RecordingFile is one asciicast v2 file.
+type RecordingFile struct {
+	Name   string `json:"name"`
+	SHA256 []byte `json:"sha256"`
+	Data   []byte `json:"data"`
+}

@@ -1,0 +1,14 @@
+package ledger
+
+// Waiting returns how many commands wait for the writer.
+func (l *Ledger) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue)
+}
+
+// Remembered returns how many texts the writer keeps in memory, after Close.
+func (l *Ledger) Remembered() int {
+	<-l.stopped
+	return len(l.texts)
+}

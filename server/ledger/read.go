@@ -1,0 +1,102 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// Entry returns the entry at an index and its stored bytes, or
+// store.ErrNotFound.
+func (l *Ledger) Entry(ctx context.Context, index store.Index) (*store.Entry, []byte, error) {
+	if index >= l.State().Next() {
+		return nil, nil, fmt.Errorf("entry %d: %w", index, store.ErrNotFound)
+	}
+	records, err := l.Backend.Records(ctx, index, 1)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading entry %d: %w", index, err)
+	}
+	if len(records) == 0 {
+		return nil, nil, fmt.Errorf("reading entry %d: %w", index, store.ErrCorrupt)
+	}
+	e, err := store.DecodeEntry(records[0])
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading entry %d: %w", index, err)
+	}
+	if e.Index != index {
+		return nil, nil, fmt.Errorf("reading entry %d: %w", index, store.ErrCorrupt)
+	}
+	return e, records[0], nil
+}
+
+// Find returns the entries that match a query, in its order.
+func (l *Ledger) Find(ctx context.Context, q store.Query) ([]*store.Entry, error) {
+	indexes, err := l.Backend.Find(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("searching the ledger: %w", err)
+	}
+	entries := make([]*store.Entry, len(indexes))
+	for i, x := range indexes {
+		if entries[i], _, err = l.Entry(ctx, x); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+// Since returns the index of the first entry at or after a moment, or the
+// ledger's size where there is none. Entries are in the order of their times.
+func (l *Ledger) Since(ctx context.Context, t store.Millis) (store.Index, error) {
+	var failed error
+	i := sort.Search(int(l.State().Next()), func(i int) bool {
+		e, _, err := l.Entry(ctx, store.Index(i))
+		if err != nil {
+			failed = errors.Join(failed, err)
+			return true
+		}
+		return e.Time >= t
+	})
+	return store.Index(i), failed
+}
+
+// Records returns stored bytes from an index on; see store.Backend.
+func (l *Ledger) Records(ctx context.Context, from store.Index, limit int) ([][]byte, error) {
+	return l.Backend.Records(ctx, from, limit)
+}
+
+// ProveEntry returns the stored bytes of an entry, a signed checkpoint and the
+// proof that the entry is in it.
+func (l *Ledger) ProveEntry(ctx context.Context, index store.Index) (data []byte, checkpoint []byte, proof store.Proof, err error) {
+	v := l.now.Load()
+	if _, data, err = l.Entry(ctx, index); err != nil {
+		return nil, nil, nil, err
+	}
+	proof, err = store.ProveInclusion(v.tree.Size(), index, store.Hashes(ctx, l.Backend))
+	return data, v.checkpoint, proof, err
+}
+
+// ProveSince returns a signed checkpoint and the proof that the ledger grew out
+// of the one of size old.
+func (l *Ledger) ProveSince(ctx context.Context, old uint64) (checkpoint []byte, proof store.Proof, err error) {
+	v := l.now.Load()
+	if old == 0 || old >= v.tree.Size() {
+		return v.checkpoint, nil, nil // the client compares sizes and roots
+	}
+	proof, err = store.ProveConsistency(old, v.tree.Size(), store.Hashes(ctx, l.Backend))
+	return v.checkpoint, proof, err
+}
+
+// Text returns what an owner's commitment stands for, or store.ErrNotFound where
+// it was erased.
+func (l *Ledger) Text(ctx context.Context, owner store.UserID, c store.Commitment) (string, error) {
+	key := store.OpeningKey(owner, c)
+	value, err := l.Backend.Side(ctx, store.SideOpenings, key)
+	if err != nil {
+		return "", err
+	}
+	o, _, err := store.OpeningOf(store.SideWrite{Table: store.SideOpenings, Key: key, Value: value})
+	return o.Text, err
+}

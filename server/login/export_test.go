@@ -1,0 +1,16 @@
+package login
+
+// The pieces that are tested by themselves.
+var (
+	Step = step
+	Seal = (*Sealer).seal
+	Open = (*Sealer).open
+)
+
+// The limits, for tests to reach.
+const (
+	Window         = window
+	LimitPerPair   = limitPerPair
+	LimitPerUser   = limitPerUser
+	LimitPerSource = limitPerSource
+)

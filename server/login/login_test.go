@@ -1,0 +1,312 @@
+package login_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/login"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+func TestNew(t *testing.T) {
+	o := found(t)
+	good := login.Config{Ledger: o.ledger, Sealer: o.sealer(), Now: time.Now, Random: rand.Reader}
+	for name, spoil := range map[string]func(*login.Config){
+		"ledger": func(c *login.Config) { c.Ledger = nil },
+		"sealer": func(c *login.Config) { c.Sealer = nil },
+		"clock":  func(c *login.Config) { c.Now = nil },
+		"random": func(c *login.Config) { c.Random = nil },
+	} {
+		c := good
+		spoil(&c)
+		if _, err := login.New(c); err == nil {
+			t.Errorf("no %s: made", name)
+		}
+	}
+	for _, n := range []int{0, 16, 31, 33} {
+		if _, err := login.NewSealer(random(n), rand.Reader); err == nil {
+			t.Errorf("a sealer with a key of %d bytes", n)
+		}
+	}
+	if _, err := login.NewSealer(random(32), nil); err == nil {
+		t.Error("a sealer without randomness")
+	}
+}
+
+// TestEnrol is the way from an invitation to sign-ins.
+func TestEnrol(t *testing.T) {
+	o := found(t)
+	token := o.invite("carol")
+	e, err := o.BeginEnrolment(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := o.BeginEnrolment(token)
+	if err != nil || again != e {
+		t.Errorf("read again it is %+v, error %v, was %+v", again, err, e)
+	}
+	if e.Handle != "carol" || !e.Expires.Equal(o.clock.Now().Add(access.InvitationLife)) {
+		t.Errorf("enrolment %+v", e)
+	}
+	u, err := url.Parse(e.URI)
+	if err != nil || u.Scheme != "otpauth" || u.Host != "totp" || u.Query().Get("secret") != e.Secret ||
+		u.Query().Get("period") != "30" || u.Query().Get("digits") != "6" || !strings.HasSuffix(u.Path, ":carol") || strings.Contains(e.URI, "+") {
+		t.Errorf("URI %s, error %v", e.URI, err)
+	}
+	seed := o.seed(token)
+	if len(seed) != 20 {
+		t.Errorf("seed of %d bytes", len(seed))
+	}
+	if _, err := o.FinishEnrolment(t.Context(), token, o.wrong(seed), home); kind(err) != access.Unauthenticated {
+		t.Errorf("with a wrong code: %v", err)
+	}
+	s, err := o.FinishEnrolment(t.Context(), token, o.code(seed), home)
+	if err != nil || s.User.Handle != "carol" || len(s.Token) != 32 || !s.Expires.Equal(o.clock.Now().Add(access.SignInLife)) {
+		t.Fatalf("session %+v, error %v", s, err)
+	}
+	o.holdsSession(s)
+	o.clock.wait(30 * time.Second)
+	s2, err := o.SignIn(t.Context(), "carol", o.code(seed), home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.holdsSession(s2)
+	o.holdsSession(s)
+	if string(s.Token) == string(s2.Token) {
+		t.Error("two sessions with one token")
+	}
+}
+
+// holdsSession fails the test where a session is not open.
+func (o *office) holdsSession(s login.Session) {
+	o.Helper()
+	u, x, err := o.ledger.State().Caller(access.Caller{Token: login.TokenHash(s.Token)}, store.At(o.clock.Now()))
+	if err != nil || u.ID != s.User.ID || !x.Expires.Time().Equal(s.Expires) {
+		o.Errorf("session %+v, %+v, error %v", u, x, err)
+	}
+}
+
+// TestInvitationOnce: an invitation enrols once, whoever races for it.
+func TestInvitationOnce(t *testing.T) {
+	o := found(t)
+	token := o.invite("carol")
+	seed := o.seed(token)
+	code := o.code(seed)
+	results := make([]error, 20)
+	var racers sync.WaitGroup // end with their answers
+	for i := range results {
+		racers.Go(func() { _, results[i] = o.FinishEnrolment(t.Context(), token, code, home) })
+	}
+	racers.Wait()
+	won := 0
+	for _, err := range results {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, access.ErrInvitation) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d enrolled", won)
+	}
+	if _, err := o.BeginEnrolment(token); !errors.Is(err, access.ErrInvitation) {
+		t.Errorf("a used invitation: %v", err)
+	}
+	for name, token := range map[string][]byte{"unknown": random(32), "empty": nil, "its hash": hashOf(token)} {
+		if _, err := o.BeginEnrolment(token); !errors.Is(err, access.ErrInvitation) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := o.FinishEnrolment(t.Context(), token, code, home); !errors.Is(err, access.ErrInvitation) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	late := o.invite("dave")
+	o.clock.wait(access.InvitationLife)
+	if _, err := o.BeginEnrolment(late); !errors.Is(err, access.ErrInvitation) {
+		t.Errorf("expired: %v", err)
+	}
+}
+
+func hashOf(token []byte) []byte {
+	h := login.TokenHash(token)
+	return h[:]
+}
+
+// TestInviteAgain: with a new invitation comes another secret, and the old one
+// signs nobody in.
+func TestInviteAgain(t *testing.T) {
+	o := found(t)
+	old := o.employ("carol")
+	token := random(32)
+	o.do(access.InviteUser{By: access.Caller{Local: true}, Handle: "carol", Invite: access.Invite{Token: login.TokenHash(token)}})
+	o.clock.wait(30 * time.Second)
+	if err := o.try("carol", o.code(old), home); err != nil {
+		t.Errorf("the old factor before the new is enrolled: %v", err)
+	}
+	seed := o.seed(token)
+	if string(seed) == string(old) {
+		t.Fatal("the same seed for another invitation")
+	}
+	o.clock.wait(30 * time.Second)
+	if _, err := o.FinishEnrolment(t.Context(), token, o.code(seed), home); err != nil {
+		t.Fatal(err)
+	}
+	o.clock.wait(30 * time.Second)
+	if err := o.try("carol", o.code(old), home); !errors.Is(err, access.ErrSignIn) {
+		t.Errorf("the old factor: %v", err)
+	}
+	if err := o.try("carol", o.code(seed), home); err != nil {
+		t.Errorf("the new factor: %v", err)
+	}
+}
+
+// TestS14EnrolCodeIsUsedUp: the code that enrolled does not sign in.
+func TestS14EnrolCodeIsUsedUp(t *testing.T) {
+	o := found(t)
+	seed := o.employ("carol")
+	if err := o.try("carol", o.code(seed), home); !errors.Is(err, access.ErrSignIn) {
+		t.Errorf("error %v", err)
+	}
+	// Neither does the one before it, which is still within the drift.
+	if err := o.try("carol", totp(seed, o.clock.Now().Add(-30*time.Second), 6), home); !errors.Is(err, access.ErrSignIn) {
+		t.Errorf("error %v", err)
+	}
+	if err := o.try("carol", totp(seed, o.clock.Now().Add(30*time.Second), 6), home); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
+// TestS14OneCodeOnce: of a hundred who submit one code at the same time, one
+// gets in; and nobody with it later, in any spelling, or after a restart.
+func TestS14OneCodeOnce(t *testing.T) {
+	o := found(t)
+	seed := o.employ("carol")
+	o.clock.wait(time.Minute)
+	code := o.code(seed)
+	results := make([]error, 100)
+	var racers sync.WaitGroup // end with their answers
+	for i := range results {
+		spelling := code
+		if i%2 == 1 {
+			spelling = code[:3] + " " + code[3:]
+		}
+		racers.Go(func() { results[i] = o.try("carol", spelling, address(i)) })
+	}
+	racers.Wait()
+	won := 0
+	for _, err := range results {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, access.ErrSignIn) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d signed in", won)
+	}
+	o.clock.wait(login.Window) // so that no limit is in the way
+	o.restart()
+	o.clock.wait(-login.Window)
+	o.clock.wait(login.Window + time.Minute)
+	fresh := o.code(seed)
+	if err := o.try("carol", fresh, home); err != nil {
+		t.Fatalf("after a restart: %v", err)
+	}
+	o.restart()
+	for _, spelling := range []string{fresh, " " + fresh, fresh[:3] + "-" + fresh[3:], fresh[:3] + "\u00a0" + fresh[3:]} {
+		if err := o.try("carol", spelling, home); !errors.Is(err, access.ErrSignIn) {
+			t.Errorf("%q again: %v", spelling, err)
+		}
+	}
+}
+
+// TestSpellings: what people type between digits does not count, and nothing
+// else is forgiven.
+func TestSpellings(t *testing.T) {
+	o := found(t)
+	seed := o.employ("carol")
+	for _, tc := range []struct {
+		spell func(string) string
+		ok    bool
+	}{
+		{func(c string) string { return c }, true},
+		{func(c string) string { return c[:3] + " " + c[3:] }, true},
+		{func(c string) string { return " " + c + " " }, true},
+		{func(c string) string { return c[:3] + "-" + c[3:] }, true},
+		{func(c string) string { return c[:3] + "\u00a0" + c[3:] }, true},
+		{func(string) string { return "" }, false},
+		{func(string) string { return " - " }, false},
+		{func(c string) string { return c[:5] }, false},
+		{func(c string) string { return c + "0" }, false},
+		{func(c string) string { return "0" + c }, false},
+		{func(c string) string { return c + "\n" }, false},
+		{func(c string) string { return c + "\x00" }, false},
+		{func(c string) string { return strings.Repeat(c, 10_000) }, false},
+		{func(c string) string { return string([]rune{rune(c[0]) - '0' + '０'}) + c[1:] }, false},
+	} {
+		o.clock.wait(login.Window)
+		text := tc.spell(o.code(seed))
+		if err := o.try("carol", text, home); (err == nil) != tc.ok {
+			t.Errorf("%.40q: error %v", text, err)
+		}
+	}
+}
+
+// TestDrift: a clock may be off by one step.
+func TestDrift(t *testing.T) {
+	for drift, ok := range map[int]bool{-3: false, -2: false, -1: true, 0: true, 1: true, 2: false, 3: false} {
+		o := found(t)
+		seed := o.employ("carol")
+		o.clock.wait(10 * time.Minute)
+		err := o.try("carol", totp(seed, o.clock.Now().Add(time.Duration(drift)*30*time.Second), 6), home)
+		if (err == nil) != ok {
+			t.Errorf("drift %d: error %v", drift, err)
+		}
+	}
+}
+
+// TestWhoCantSignIn: one answer for all of them.
+func TestWhoCantSignIn(t *testing.T) {
+	o := found(t)
+	seed := o.employ("carol")
+	o.invite("bob") // has not enrolled
+	o.clock.wait(time.Minute)
+	for name, handle := range map[string]string{"nobody": "mallory", "invited only": "bob", "no handle": "", "in capitals": "CAROL", "a space": "carol "} {
+		if err := o.try(handle, o.code(seed), home); !errors.Is(err, access.ErrSignIn) || err.Error() != access.ErrSignIn.Error() {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	o.do(access.RemoveUser{By: access.Caller{Local: true}, Handle: "carol"})
+	if err := o.try("carol", o.code(seed), home); !errors.Is(err, access.ErrSignIn) {
+		t.Errorf("removed: error %v", err)
+	}
+}
+
+// TestRandomFails: without randomness nothing is opened and nothing enrolled.
+func TestRandomFails(t *testing.T) {
+	o := found(t)
+	seed := o.employ("carol")
+	o.clock.wait(time.Minute)
+	broken := errors.New("no entropy")
+	l, err := login.New(login.Config{Ledger: o.ledger, Sealer: o.sealer(), Now: o.clock.Now, Random: failing{broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := o.ledger.State().Next()
+	if _, err := l.SignIn(t.Context(), "carol", o.code(seed), home); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	if o.ledger.State().Next() != size {
+		t.Error("a sign-in was appended")
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
