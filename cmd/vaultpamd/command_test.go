@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/ca"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+func TestHelp(t *testing.T) {
+	var all strings.Builder
+	for _, args := range [][]string{
+		nil, {"init"}, {"serve"}, {"status"}, {"setting"}, {"target"}, {"target", "setup"}, {"emergency-cert"}, {"version"}, {"demo"},
+	} {
+		r := run(t, append(append([]string{}, args...), "--help")...)
+		if r.code != exitDone || r.stderr != "" {
+			t.Errorf("%v: %+v", args, r)
+		}
+		fmt.Fprintf(&all, "$ vaultpamd %s--help\n%s\n", strings.TrimPrefix(strings.Join(args, " ")+" ", " "), r.out)
+	}
+	golden(t, "help.golden", all.String())
+}
+
+// Everything that is called wrongly says so, leads to the help and ends with 2.
+func TestWrongUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"no-such-command"}, `vaultpamd has no command "no-such-command"`},
+		{[]string{"target", "no-such-command"}, `vaultpamd target has no command "no-such-command"`},
+		{[]string{"--no-such-flag"}, "unknown flag: --no-such-flag"},
+		{[]string{"serve", "--no-such-flag"}, "unknown flag: --no-such-flag"},
+		{[]string{"serve", "word"}, "accepts 0 arg(s), received 1"},
+		{[]string{"serve", "--check=perhaps"}, "invalid argument"},
+		{[]string{"init"}, "init needs --name, the host name that clients will use"},
+		{[]string{"init", "--name", "pam.example.eu", "--https", "443"}, `listening address "443": want [ADDRESS]:PORT`},
+		{[]string{"setting", "self-grant"}, "accepts 2 arg(s), received 1"},
+		{[]string{"target", "setup"}, "accepts 1 arg(s), received 0"},
+		{[]string{"emergency-cert"}, "target name"},
+		{[]string{"emergency-cert", "--target", "db1", "--login", "a b", "--key", "x"}, "login"},
+		{[]string{"emergency-cert", "--target", "db1"}, "want --key"},
+		{[]string{"emergency-cert", "--target", "db1", "--key", "/no/such/file"}, "reading the public key"},
+		{[]string{"emergency-cert", "--target", "db1", "--key", "/dev/null", "--for", "soon"}, "invalid argument"},
+		{[]string{"version", "word"}, "accepts 0 arg(s)"},
+	} {
+		r := run(t, c.args...)
+		if r.code != exitUsage || r.out != "" || !strings.HasPrefix(r.stderr, "vaultpamd: ") || !strings.Contains(r.stderr, c.want) ||
+			!strings.HasSuffix(r.stderr, "\nhint: vaultpamd help\n") || strings.Count(r.stderr, "\n") != 2 {
+			t.Errorf("%v: %+v", c.args, r)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	dir, _ := begun(t)
+	nowhere := filepath.Join(t.TempDir(), "nothing")
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"version"}, exitDone, ""},
+		{[]string{}, exitDone, ""},
+		{[]string{"serve", "--check", "--dir", dir}, exitDone, ""},
+		{[]string{"serve", "--dir", nowhere}, exitFailed, nowhere + " is not a data directory: run vaultpamd init"},
+		{[]string{"serve", "--check", "--dir", nowhere}, exitFailed, "is not a data directory"},
+		{[]string{"status", "--dir", dir}, exitFailed, "no vaultpamd serves this data directory"},
+		{[]string{"setting", "self-grant", "allowed", "--dir", dir}, exitFailed, "hint: vaultpamd serve"},
+		{[]string{"init", "--dir", dir, "--name", "pam.example.eu"}, exitFailed, dir + " is a data directory already"},
+		{[]string{"init", "--dir", nowhere, "--name", "Not A Name"}, exitFailed, "name: host name"},
+		{[]string{"target", "setup", "Not A Target", "--dir", dir}, exitFailed, "target name"},
+	} {
+		r := run(t, c.args...)
+		if r.code != c.code || !strings.Contains(r.stderr, c.want) {
+			t.Errorf("%v: %+v, want code %d and %q", c.args, r, c.code, c.want)
+		}
+	}
+	stop := serving(t, dir)
+	for _, args := range [][]string{{"serve"}, {"serve", "--check"}} {
+		r := run(t, append(args, "--dir", dir)...)
+		want := fmt.Sprintf("vaultpamd: %s is held by vaultpamd with process ID %d\nhint: stop it first, or ask it: vaultpamd status\n", dir, os.Getpid())
+		if r.code != exitHeld || r.stderr != want {
+			t.Errorf("%v: %+v, want %q", args, r, want)
+		}
+	}
+	if r := stop(); r.code != exitDone || !strings.Contains(r.stderr, "msg=stopped") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestInitTellsEverythingOnce(t *testing.T) {
+	dir, r := begun(t)
+	link := between(r.out, "vaultpam enroll '", "'")
+	if inv, err := api.ParseInvitation(link); err != nil || len(inv.Pin) != 32 || !strings.HasPrefix(inv.Host, "pam.example.eu:") {
+		t.Errorf("the invitation %q: %v", link, err)
+	}
+	phrase := passphrase(r)
+	if _, err := ca.LoadKey(filepath.Join(dir, "keys", "emergency-ca"), []byte(phrase)); err != nil {
+		t.Errorf("the passphrase %q: %v", phrase, err)
+	}
+	if !strings.Contains(r.out, "The name is permanent") || r.stderr != "" {
+		t.Errorf("%+v", r)
+	}
+	// What is shown once must not be found later.
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if strings.Contains(string(data), phrase) || strings.Contains(string(data), link) {
+			t.Errorf("%s holds it", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func between(s, before, after string) string {
+	_, s, _ = strings.Cut(s, before)
+	s, _, _ = strings.Cut(s, after)
+	return s
+}
+
+func passphrase(r said) string {
+	return strings.TrimSpace(between(r.out, "lock it away:\n", "\n\nWith it"))
+}
+
+func TestDirectoryFromTheEnvironment(t *testing.T) {
+	dir, _ := begun(t)
+	env := map[string]string{"VAULTPAMD_DIR": dir}
+	if r := command(t.Context(), env, "", "serve", "--check"); r.code != exitDone || !strings.Contains(r.out, "configuration, keys and ledger are right; 4 entries, 1 users, 0 targets") {
+		t.Errorf("%+v", r)
+	}
+	if r := command(t.Context(), env, "", "serve", "--check", "--dir", t.TempDir()); r.code != exitFailed {
+		t.Errorf("the flag does not go before: %+v", r)
+	}
+	env["VAULTPAMD_NAME"] = "other.example.eu"
+	if r := command(t.Context(), env, "", "serve", "--check"); r.code != exitFailed || !strings.Contains(r.stderr, "the name is permanent") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestTheLocalAdministrator(t *testing.T) {
+	dir, _ := begun(t)
+	offline := run(t, "target", "setup", "db1", "--dir", dir)
+	stop := serving(t, dir)
+	if r := run(t, "status", "--dir", dir); r.code != exitDone || !strings.HasPrefix(r.out, "pam.example.eu serves: version devel, 4 entries, 1 users, 0 targets, 0 live sessions\n") {
+		t.Errorf("%+v", r)
+	}
+	if r := run(t, "setting", "self-grant", "allowed", "--dir", dir); r.code != exitDone || r.out != "self-grant is allowed\n" {
+		t.Errorf("%+v", r)
+	}
+	for _, args := range [][]string{{"self-grant", "perhaps"}, {"no-such", "allowed"}, {"", ""}} {
+		if r := run(t, append([]string{"setting", "--dir", dir}, args...)...); r.code != exitFailed || !strings.Contains(r.stderr, "want the setting self-grant") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+	online := run(t, "target", "setup", "db1", "--dir", dir)
+	if online.code != exitDone || online.out == "" || online.out != offline.out {
+		t.Errorf("the script differs: %d and %d", offline.code, online.code)
+	}
+	if r := run(t, "status", "--dir", dir); !strings.Contains(r.out, "5 entries") {
+		t.Errorf("%+v", r)
+	}
+	stop()
+}
+
+// A name is one name, whatever it looks like in a URL: it never leads to the
+// script of another host, or to none with exit code 0.
+func TestSetupTakesNamesAsTheyAre(t *testing.T) {
+	dir, _ := begun(t)
+	stop := serving(t, dir)
+	for _, name := range []string{"db1?x", "db1#x", "../status", "..", ".", "db1/x", "db1%20", "%zz", "", "db1 ", "db1\n", "*", "-x"} {
+		r := run(t, "target", "setup", "--dir", dir, "--", name)
+		if r.code != exitFailed || r.out != "" || !strings.HasPrefix(r.stderr, "vaultpamd: ") {
+			t.Errorf("%q: %+v", name, r)
+		}
+	}
+	stop()
+	if r := run(t, "target", "setup", "--dir", dir, "--", "../status"); r.code != exitFailed || r.out != "" {
+		t.Errorf("offline: %+v", r)
+	}
+}
+
+func TestEmergencyCertificate(t *testing.T) {
+	dir, r := begun(t)
+	phrase := passphrase(r)
+	key := filepath.Join(t.TempDir(), "id")
+	if out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	args := []string{"emergency-cert", "--dir", dir, "--target", "db1", "--key", key + ".pub"}
+	for name, typed := range map[string]string{
+		"as printed": phrase + "\n", "without an end of line": phrase, "from paper": strings.ToUpper(strings.ReplaceAll(phrase, "-", " ")) + "\r\n",
+	} {
+		r := command(t.Context(), nil, typed, args...)
+		parsed, _, _, _, err := ssh.ParseAuthorizedKey([]byte(r.out))
+		if r.code != exitDone || r.stderr != "" || err != nil {
+			t.Fatalf("%s: %+v: %v", name, r, err)
+		}
+		cert := parsed.(*ssh.Certificate)
+		if cert.KeyId != "vaultpam:emergency:db1" || cert.ValidPrincipals[0] != "root@db1" || cert.Serial < uint64(store.EmergencySerial) {
+			t.Errorf("%s: %+v", name, cert)
+		}
+		path := filepath.Join(t.TempDir(), "id-cert.pub")
+		if err := os.WriteFile(path, []byte(r.out), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-L", "-f", path).CombinedOutput(); err != nil || !strings.Contains(string(out), "root@db1") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+	wrong := strings.Map(func(r rune) rune {
+		if r == '-' {
+			return r
+		}
+		return 'a'
+	}, phrase)
+	for name, typed := range map[string]string{"nothing": "", "too short": "abcd\n", "another one": wrong + "\n", "letters that none has": strings.Repeat("l", 28), "endless": strings.Repeat("a", 1<<20)} {
+		r := command(t.Context(), nil, typed, args...)
+		if r.code != exitFailed || r.out != "" || !strings.Contains(r.stderr, "passphrase") || strings.Contains(r.stderr, phrase) {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r := command(t.Context(), nil, phrase, append(args, "--for", "25h")...); r.code != exitFailed || !strings.Contains(r.stderr, "25h0m0s") {
+		t.Errorf("a day and an hour: %+v", r)
+	}
+}
+
+func TestServeThatIsStoppedBeforeItServes(t *testing.T) {
+	dir, _ := begun(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r := command(ctx, nil, "", "serve", "--dir", dir); r.code == exitHeld || r.code == exitUsage {
+		t.Errorf("%+v", r)
+	}
+	if r := run(t, "serve", "--check", "--dir", dir); r.code != exitDone {
+		t.Errorf("afterwards: %+v", r)
+	}
+}

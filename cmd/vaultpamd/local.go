@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vaultpam/vaultpam/server"
+	"github.com/vaultpam/vaultpam/server/api"
+)
+
+// ask calls the running server over its unix socket.
+func ask(ctx context.Context, dir server.Dir, route api.Route, name string, q, a any) error {
+	var body io.Reader = http.NoBody
+	if q != nil {
+		data, err := json.Marshal(q)
+		if err != nil {
+			return fmt.Errorf("asking the server: %w", err)
+		}
+		body = bytes.NewReader(data)
+	}
+	target := "http://localhost" + strings.Replace(route.Path, "{name}", url.PathEscape(name), 1)
+	req, err := http.NewRequestWithContext(ctx, route.Method, target, body)
+	if err != nil {
+		return fmt.Errorf("asking the server: %w", err)
+	}
+	res, err := dir.LocalClient().Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotServing, err)
+	}
+	defer res.Body.Close()
+	dec := json.NewDecoder(io.LimitReader(res.Body, 1<<20))
+	if res.StatusCode != http.StatusOK {
+		var problem api.Error
+		if err := dec.Decode(&problem); err != nil {
+			return fmt.Errorf("asking the server: %s", res.Status)
+		}
+		return &problem
+	}
+	if err := dec.Decode(a); err != nil {
+		return fmt.Errorf("asking the server: %w", err)
+	}
+	return nil
+}
+
+var errNotServing = errors.New("no vaultpamd serves this data directory")
+
+func (p *program) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "say how the running server is", Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s server.LocalStatus
+			if err := ask(cmd.Context(), dirOf(cmd), server.RouteLocalStatus, "", nil, &s); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(p.stdout, "%s serves: version %s, %d entries, %d users, %d targets, %d live sessions\n",
+				s.Info.Name, s.Info.Version, s.Info.Size, s.Users, s.Targets, s.Sessions)
+			return err
+		},
+	}
+}
+
+func (p *program) settingCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "setting NAME VALUE",
+		Short: "change a setting of the rules on the running server",
+		Long: `setting changes a setting that the rules depend on; the change is an entry.
+
+    self-grant refused|allowed   whether an administrator may grant access to
+                                 themselves without a second person`,
+		Args: exactly(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q := server.LocalSetting{Setting: args[0], Value: args[1]}
+			if err := ask(cmd.Context(), dirOf(cmd), server.RouteLocalSetting, "", q, &api.Empty{}); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(p.stdout, "%s is %s\n", args[0], args[1])
+			return err
+		},
+	}
+}

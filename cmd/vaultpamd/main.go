@@ -1,0 +1,165 @@
+// Command vaultpamd is the server of VaultPAM: it signs people in, issues SSH
+// certificates, relays and records sessions, and keeps the ledger.
+//
+// Run `vaultpamd help` for its commands. Exit codes: 0 done, 1 failed, 2 wrong
+// usage, 3 the data directory is held by another process.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vaultpam/vaultpam/server"
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/api"
+)
+
+// version is stamped by the build.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	code := p.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// A program is the command with what it takes from outside.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+}
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitHeld   = 3
+)
+
+// usageError is an error of how the command was called.
+type usageError struct{ error }
+
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(p.stderr, "vaultpamd: %v\n", err)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(p.stderr, "hint: %s\n", hint)
+	}
+	var held *server.HeldError
+	var usage usageError
+	switch {
+	case errors.As(err, &held):
+		return exitHeld
+	case errors.As(err, &usage):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func hintOf(err error) string {
+	var refused *access.Refusal
+	var problem *api.Error
+	var held *server.HeldError
+	var usage usageError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Hint
+	case errors.As(err, &problem):
+		return problem.Hint
+	case errors.As(err, &held):
+		return "stop it first, or ask it: vaultpamd status"
+	case errors.As(err, &usage):
+		return "vaultpamd help"
+	case errors.Is(err, errNotServing):
+		return "vaultpamd serve"
+	}
+	return ""
+}
+
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "vaultpamd",
+		Short: "the server of VaultPAM: SSH certificates, a recording relay, a ledger",
+		Long: `vaultpamd signs people in, issues SSH certificates, relays and records
+sessions, and keeps the ledger.
+
+Begin with: vaultpamd init --name pam.example.eu
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the data directory is held by
+another process.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          known,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetIn(p.stdin)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().String("dir", p.defaultDir(), "data directory (VAULTPAMD_DIR)")
+	root.AddCommand(
+		p.initCommand(), p.serveCommand(), p.statusCommand(), p.settingCommand(),
+		p.targetCommand(), p.emergencyCommand(), p.versionCommand(), p.demoCommand(),
+	)
+	return root
+}
+
+func (p *program) defaultDir() string {
+	if dir := p.getenv("VAULTPAMD_DIR"); dir != "" {
+		return dir
+	}
+	return "/var/lib/vaultpam"
+}
+
+func dirOf(cmd *cobra.Command) server.Dir {
+	dir, err := cmd.Flags().GetString("dir")
+	if err != nil {
+		return "" // the flag is the root's own
+	}
+	return server.Dir(dir)
+}
+
+// known refuses what is no command of a command that only holds others.
+func known(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+// exactly is cobra.ExactArgs as an error of usage.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%s: %w", cmd.UseLine(), err)}
+		}
+		return nil
+	}
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version", Args: exactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(p.stdout, version)
+			return err
+		},
+	}
+}

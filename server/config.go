@@ -1,0 +1,181 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vaultpam/vaultpam/ca"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A Config is the file vaultpam.yaml. Every value can be overridden by the
+// environment variable that its env tag names. Unknown fields are refused: a
+// misspelt setting must not be a silent default.
+type Config struct {
+	// Name is the server's permanent name. Changing it in the file is refused:
+	// it is in the ledger's first entry.
+	Name   string       `yaml:"name" env:"VAULTPAMD_NAME"`
+	Suffix string       `yaml:"suffix" env:"VAULTPAMD_SUFFIX"`
+	Listen ListenConfig `yaml:"listen"`
+	Public PublicConfig `yaml:"public"`
+	Log    LogConfig    `yaml:"log,omitempty"`
+}
+
+// A ListenConfig says where the server listens, as [ADDRESS]:PORT.
+type ListenConfig struct {
+	HTTPS string `yaml:"https" env:"VAULTPAMD_LISTEN_HTTPS"`
+	SSH   string `yaml:"ssh" env:"VAULTPAMD_LISTEN_SSH"`
+}
+
+// A PublicConfig says how clients reach the server, as HOST:PORT.
+type PublicConfig struct {
+	HTTPS string `yaml:"https" env:"VAULTPAMD_PUBLIC_HTTPS"`
+	SSH   string `yaml:"ssh" env:"VAULTPAMD_PUBLIC_SSH"`
+}
+
+// A LogConfig says how much is logged.
+type LogConfig struct {
+	// Level is debug, info, warn or error.
+	Level string `yaml:"level,omitempty" env:"VAULTPAMD_LOG_LEVEL"`
+}
+
+const maxConfig = 1 << 20
+
+// ReadConfig reads vaultpam.yaml and the environment over it.
+func ReadConfig(path string, getenv func(string) string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	if len(data) > maxConfig {
+		return Config{}, fmt.Errorf("%s: larger than a configuration may be (%d bytes)", path, maxConfig)
+	}
+	c, err := ParseConfig(data, getenv)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseConfig parses the file's text and checks every value.
+func ParseConfig(data []byte, getenv func(string) string) (Config, error) {
+	c := Config{Suffix: "pam", Listen: ListenConfig{HTTPS: ":443", SSH: ":2222"}, Log: LogConfig{Level: "info"}}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, yamlError(err)
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return Config{}, errors.New("more than one YAML document")
+	}
+	override(reflect.ValueOf(&c).Elem(), getenv)
+	return c, c.check()
+}
+
+var (
+	unknownField = regexp.MustCompile(`(?s)field (.*) not found in type \S+$`)
+	wrongKind    = regexp.MustCompile(`(?s)cannot unmarshal !!(\w+).* into (\S+)$`)
+)
+
+// yamlError says what is wrong with the file in its words and not in the
+// program's.
+func yamlError(err error) error {
+	var wrong *yaml.TypeError
+	if !errors.As(err, &wrong) {
+		return fmt.Errorf("not YAML: %s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
+	}
+	var all []string
+	for _, text := range wrong.Errors {
+		text = unknownField.ReplaceAllStringFunc(text, func(s string) string {
+			return fmt.Sprintf("there is no setting %.80q", unknownField.FindStringSubmatch(s)[1])
+		})
+		text = wrongKind.ReplaceAllStringFunc(text, func(s string) string {
+			if strings.HasSuffix(s, "string") {
+				return "want one text here"
+			}
+			return "want settings here, as NAME: VALUE"
+		})
+		all = append(all, text)
+	}
+	return errors.New(strings.ReplaceAll(strings.Join(all, "; "), "\n", " "))
+}
+
+// canListen reports whether s is [ADDRESS]:PORT with a port in figures.
+func canListen(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return false
+	}
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return true
+	}
+	return api.CheckHost(host) == nil
+}
+
+// override sets the strings whose environment variables are set.
+func override(v reflect.Value, getenv func(string) string) {
+	for i := range v.NumField() {
+		field := v.Field(i)
+		if field.Kind() == reflect.Struct {
+			override(field, getenv)
+			continue
+		}
+		if value := getenv(v.Type().Field(i).Tag.Get("env")); value != "" {
+			field.SetString(value)
+		}
+	}
+}
+
+func (c *Config) check() error {
+	if _, err := ca.ParseHostName(c.Name); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
+	if _, err := store.ParseTargetName(c.Suffix); err != nil {
+		return fmt.Errorf("suffix: %w", err)
+	}
+	for _, l := range []struct{ field, value string }{{"listen.https", c.Listen.HTTPS}, {"listen.ssh", c.Listen.SSH}} {
+		if !canListen(l.value) {
+			return fmt.Errorf("%s: %q: want [ADDRESS]:PORT", l.field, l.value)
+		}
+	}
+	for _, p := range []struct{ field, value string }{{"public.https", c.Public.HTTPS}, {"public.ssh", c.Public.SSH}} {
+		if _, _, err := net.SplitHostPort(p.value); err != nil || api.CheckHost(p.value) != nil {
+			return fmt.Errorf("%s: %q: want HOST:PORT", p.field, p.value)
+		}
+	}
+	switch c.Log.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		return fmt.Errorf("log.level: %q: want debug, info, warn or error", c.Log.Level)
+	}
+	return nil
+}
+
+// encode returns the file's text as init writes it.
+func (c Config) encode() ([]byte, error) {
+	body, err := yaml.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return append([]byte("# The configuration of vaultpamd. The name is permanent.\n"), body...), nil
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/ca"
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/ledger"
+	"github.com/vaultpam/vaultpam/server/relay"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A gate is the ledger as the relay sees it.
+type gate struct {
+	*Node
+}
+
+var _ relay.Gate = (*gate)(nil)
+
+// Admit checks a certificate by itself, then that the ledger holds exactly it,
+// then that its user is still one.
+func (g *gate) Admit(ctx context.Context, cert *ssh.Certificate, source netip.Addr) (relay.Identity, error) {
+	user, err := ca.CheckUser(cert, g.keys.user.PublicKey(), g.Now(), source)
+	if err != nil {
+		return relay.Identity{}, certificateRefusal(cert, g.Now(), err)
+	}
+	index, issued, err := g.ledger.Issued(ctx, cert)
+	if err == nil && (issued.Kind != store.CertificateUser || issued.User != user) {
+		err = ledger.ErrForgery
+	}
+	if errors.Is(err, ledger.ErrForgery) {
+		// The CA's signature verifies: somebody else has the key. That is an entry.
+		g.Log.Error("a certificate under the user CA is not in the ledger: the key is in other hands", "serial", cert.Serial)
+		_, err = g.ledger.Do(ctx, access.RefuseSession{User: user, Reason: store.RefusedForgery})
+		return relay.Identity{}, err
+	} else if err != nil {
+		return relay.Identity{}, err
+	}
+	u, ok := g.ledger.State().User(user)
+	if !ok {
+		return relay.Identity{}, &access.Refusal{
+			Kind: access.Forbidden, Reason: store.RefusedNotActive,
+			Message: "this user has been removed", Hint: "ask an administrator",
+		}
+	}
+	return relay.Identity{User: u.ID, Handle: u.Handle, Certificate: index, Cert: cert}, nil
+}
+
+// certificateRefusal says in a sentence what is wrong with a certificate.
+func certificateRefusal(cert *ssh.Certificate, now time.Time, err error) error {
+	r := &access.Refusal{Kind: access.Unauthenticated, Hint: "vaultpam login"}
+	switch {
+	case errors.Is(err, ca.ErrExpired):
+		ago := now.Sub(time.Unix(int64(cert.ValidBefore), 0)).Round(time.Second)
+		r.Message, r.Hint = fmt.Sprintf("your certificate expired %s ago", ago), "vaultpam cert"
+	case errors.Is(err, ca.ErrNotYetValid):
+		r.Message, r.Hint = "your certificate is not valid yet", "check this machine's clock, then: vaultpam cert"
+	case errors.Is(err, ca.ErrSource):
+		r.Message = "your certificate may not be used from this address"
+	case errors.Is(err, ca.ErrForeign):
+		r.Message, r.Hint = "this certificate is of another authority", "vaultpam cert"
+	case errors.Is(err, ca.ErrWrongType):
+		r.Message, r.Hint = "this certificate is not a user certificate", "vaultpam cert"
+	default:
+		r.Message, r.Hint = "this certificate is not one that VaultPAM issues: "+err.Error(), "vaultpam cert"
+	}
+	return r
+}
+
+// Start decides and makes session.started durable.
+func (g *gate) Start(ctx context.Context, r relay.StartRequest) (*relay.Admission, error) {
+	e, _, err := g.ledger.Entry(ctx, r.Identity.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	issued, ok := e.Event.(*store.CertificateIssued)
+	if !ok {
+		return nil, ledger.ErrForgery
+	}
+	c := access.StartSession{
+		Certificate: r.Identity.Certificate, SignIn: issued.SignIn, User: r.Identity.User,
+		Target: r.Target, Login: r.Login, Way: r.Way, Source: r.Source.Addr().Unmap().String(),
+	}
+	if err := draw(g.Random, c.Session[:], c.Salt[:]); err != nil {
+		return nil, err
+	}
+	c.Session[6], c.Session[8] = c.Session[6]&0x0f|0x40, c.Session[8]&0x3f|0x80 // RFC 9562, version 4
+	// A session that became durable must be returned, or nobody would end it: the
+	// answer is waited for even if the user has gone.
+	done, err := g.ledger.Do(context.WithoutCancel(ctx), c)
+	if err != nil {
+		return nil, err
+	}
+	started := done.Events[0].(*store.SessionStarted)
+	t, ok := g.ledger.State().Target(started.Target)
+	if !ok { // removed since: it must not be connected to, and its session is over
+		_, err := g.ledger.Do(ctx, access.EndSession{Session: c.Session, Reason: store.EndedByGrant})
+		return nil, errors.Join(&access.Refusal{
+			Kind: access.Forbidden, Message: fmt.Sprintf("target %s has just been removed", r.Target), Hint: "vaultpam targets",
+		}, err)
+	}
+	a := &relay.Admission{
+		Identity: r.Identity, Session: c.Session, Target: t.Name, Login: r.Login, Address: t.Address, Egress: t.Egress, Ends: started.Ends.Time(),
+	}
+	for _, blob := range t.HostKeys {
+		key, err := ssh.ParsePublicKey(blob)
+		if err != nil {
+			return nil, fmt.Errorf("pinned host key of %s: %w", t.Name, err)
+		}
+		a.HostKeys = append(a.HostKeys, key)
+	}
+	return a, nil
+}
+
+// Certify issues the session's target certificate, with what the user's own
+// certificate leaves of extensions.
+func (g *gate) Certify(ctx context.Context, a *relay.Admission, key ssh.PublicKey) (*ssh.Certificate, error) {
+	own := a.Identity.Cert
+	c := access.IssueTargetCertificate{Session: a.Session, Key: key, ForceCommand: own.CriticalOptions["force-command"]}
+	for e := range own.Extensions {
+		c.Extensions = append(c.Extensions, e)
+	}
+	if err := draw(g.Random, c.Nonce[:]); err != nil {
+		return nil, err
+	}
+	cert, _, err := g.ledger.Issue(ctx, c)
+	return cert, err
+}
+
+// Watch waits until the rules say that the session has to end: it looks again at
+// every change of the ledger and when the grant runs out.
+func (g *gate) Watch(ctx context.Context, a *relay.Admission) (store.EndReason, error) {
+	for {
+		changed := g.ledger.Changed()
+		if reason, ends := g.ledger.State().SessionEnds(a.Session, store.At(g.Now())); ends {
+			return reason, nil
+		}
+		if err := g.ledger.Err(); err != nil {
+			return "", err
+		}
+		var over <-chan time.Time
+		stop := func() bool { return true }
+		if !a.Ends.IsZero() {
+			timer := time.NewTimer(a.Ends.Sub(g.Now()) + time.Millisecond)
+			over, stop = timer.C, timer.Stop
+		}
+		select {
+		case <-changed:
+		case <-over:
+		case <-ctx.Done():
+			stop()
+			return "", ctx.Err()
+		}
+		stop()
+	}
+}
+
+// End makes session.ended durable.
+func (g *gate) End(ctx context.Context, e relay.Ended) error {
+	_, err := g.ledger.Do(ctx, access.EndSession{
+		Session: e.Admission.Session, Reason: e.Reason, Duration: e.Duration.Milliseconds(),
+		In: e.In, Out: e.Out, Files: e.Files,
+	})
+	return err
+}
+
+// HostKey returns a host certificate's signer.
+func (g *gate) HostKey(ctx context.Context, name string) (ssh.Signer, error) {
+	return g.hosts.signer(ctx, name)
+}

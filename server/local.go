@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/server/target"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// The routes of the unix socket, for the administrator on the server's own
+// machine. Whoever can open the socket could read the keys beside it: that is
+// all the proof there is, and entries made here say so.
+var (
+	RouteLocalStatus  = api.Route{Method: "GET", Path: "/v1/local/status", Who: api.WhoAnybody, Does: "how the server is"}
+	RouteLocalSetup   = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
+	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
+)
+
+// LocalStatus says how the server is.
+type LocalStatus struct {
+	Info     api.Info `json:"info"`
+	Sessions int      `json:"sessions"` // live
+	Users    int      `json:"users"`
+	Targets  int      `json:"targets"`
+}
+
+// LocalScript is the script that sets a target up.
+type LocalScript struct {
+	Script string `json:"script"`
+}
+
+// LocalSetting changes a setting.
+type LocalSetting struct {
+	Setting string `json:"setting"`
+	Value   string `json:"value"`
+}
+
+func (n *Node) localHandler() http.Handler {
+	return n.routed([]handler{
+		on(n, RouteLocalStatus, n.localStatus),
+		on(n, RouteLocalSetup, n.localSetup),
+		on(n, RouteLocalSetting, n.localSetting),
+	})
+}
+
+func (n *Node) localStatus(context.Context, call, api.Empty) (LocalStatus, error) {
+	return n.Describe(), nil
+}
+
+// Describe says how the server is.
+func (n *Node) Describe() LocalStatus {
+	s := n.ledger.State()
+	r := LocalStatus{Info: n.info()}
+	for range s.Sessions() {
+		r.Sessions++
+	}
+	for range s.Users() {
+		r.Users++
+	}
+	for range s.Targets() {
+		r.Targets++
+	}
+	return r
+}
+
+func (n *Node) localSetup(_ context.Context, c call, _ api.Empty) (LocalScript, error) {
+	text, err := n.SetupScript(c.param("name"))
+	return LocalScript{Script: text}, err
+}
+
+func (n *Node) localSetting(ctx context.Context, _ call, q LocalSetting) (api.Empty, error) {
+	_, err := n.ledger.Do(ctx, access.ChangeSetting{
+		By: access.Caller{Local: true}, Setting: store.Setting(q.Setting), Value: q.Value,
+	})
+	return api.Empty{}, err
+}
+
+// SetupScript returns the script that makes a host trust this server under a
+// target's name. The target need not be registered yet.
+func (n *Node) SetupScript(name string) (string, error) {
+	t, err := store.ParseTargetName(name)
+	if err != nil {
+		return "", api.NewError(api.KindInvalid, "", "%v", err)
+	}
+	return target.Script(target.Setup{
+		Target: t, TargetCAs: []ssh.PublicKey{n.keys.target.PublicKey()}, EmergencyCA: n.keys.emergency, ServerName: n.config.Name,
+	})
+}
+
+// LocalClient returns an HTTP client that speaks to the server of a data
+// directory over its unix socket, whatever the URL's host.
+func (d Dir) LocalClient() *http.Client {
+	return &http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var dialer net.Dialer
+				return dialer.DialContext(ctx, "unix", d.Socket())
+			},
+		},
+	}
+}

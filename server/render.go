@@ -1,0 +1,281 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A reader turns entries into what people read: it names users and targets, also
+// those that are gone, and remembers the names for one answer.
+type reader struct {
+	n       *Node
+	state   access.State
+	handles map[store.UserID]string
+	targets map[store.Index]string
+	factors map[store.Index]string
+}
+
+func (n *Node) newReader() *reader {
+	return &reader{
+		n: n, state: n.ledger.State(),
+		handles: map[store.UserID]string{}, targets: map[store.Index]string{}, factors: map[store.Index]string{},
+	}
+}
+
+// handle names a user: by handle, or by ID where the handle was erased.
+func (r *reader) handle(ctx context.Context, id store.UserID) string {
+	if u, ok := r.state.User(id); ok && u.Handle != "" {
+		return string(u.Handle)
+	}
+	if name, ok := r.handles[id]; ok {
+		return name
+	}
+	name := id.String()
+	added, err := r.n.ledger.Find(ctx, store.Query{Type: store.TypeUserAdded, User: id, Limit: 1})
+	if err == nil && len(added) == 1 {
+		if text, err := r.n.ledger.Text(ctx, id, added[0].Event.(*store.UserAdded).Handle); err == nil {
+			name = text
+		}
+	}
+	r.handles[id] = name
+	return name
+}
+
+// target names a target by the index of its entry.
+func (r *reader) target(ctx context.Context, entry store.Index) string {
+	if entry == 0 {
+		return ""
+	}
+	if t, ok := r.state.Target(entry); ok {
+		return string(t.Name)
+	}
+	if name, ok := r.targets[entry]; ok {
+		return name
+	}
+	name := fmt.Sprintf("target %d", entry)
+	if e, _, err := r.n.ledger.Entry(ctx, entry); err == nil {
+		if added, ok := e.Event.(*store.TargetAdded); ok {
+			name = string(added.Name)
+		}
+	}
+	r.targets[entry] = name
+	return name
+}
+
+// factor is the kind of factor behind a certificate's entry.
+func (r *reader) factor(ctx context.Context, c *store.CertificateIssued) string {
+	signIn := c.SignIn
+	if c.Kind == store.CertificateTarget {
+		if e, _, err := r.n.ledger.Entry(ctx, c.Parent); err == nil {
+			if parent, ok := e.Event.(*store.CertificateIssued); ok {
+				signIn = parent.SignIn
+			}
+		}
+	}
+	if kind, ok := r.factors[signIn]; ok {
+		return kind
+	}
+	kind := ""
+	if e, _, err := r.n.ledger.Entry(ctx, signIn); err == nil {
+		if s, ok := e.Event.(*store.SignInSucceeded); ok {
+			kind = string(s.Kind)
+		}
+	}
+	r.factors[signIn] = kind
+	return kind
+}
+
+// text is what a commitment stands for, if it was not erased.
+func (r *reader) text(ctx context.Context, owner store.UserID, c store.Commitment) string {
+	text, err := r.n.ledger.Text(ctx, owner, c)
+	if errors.Is(err, store.ErrNotFound) {
+		return "(erased)"
+	} else if err != nil {
+		r.n.Log.Error("a text of the side table can't be read", "error", err)
+		return "(unreadable)" // which must not look like an erasure
+	}
+	return text
+}
+
+func (r *reader) actor(ctx context.Context, a store.Actor) string {
+	switch {
+	case a.Local:
+		return "local administrator"
+	case a.User.IsZero():
+		return "server"
+	}
+	return r.handle(ctx, a.User)
+}
+
+// entry returns an entry as it is read.
+func (r *reader) entry(ctx context.Context, e *store.Entry) api.Entry {
+	record := store.NewRecord(nil, e)
+	v := view{r: r, ctx: ctx, e: e, fields: map[string]any{}}
+	v.describe()
+	out := api.Entry{
+		Index: uint64(e.Index), Time: e.Time.Time(), Type: string(e.Event.EventType()),
+		Actor: r.actor(ctx, e.Actor), Target: r.target(ctx, record.Target), Fields: v.fields, Summary: v.summary,
+	}
+	if !record.User.IsZero() {
+		out.User = r.handle(ctx, record.User)
+	}
+	return out
+}
+
+// A view collects the fields and the summary of one entry.
+type view struct {
+	r       *reader
+	ctx     context.Context
+	e       *store.Entry
+	fields  map[string]any
+	summary string
+}
+
+func (v *view) say(format string, args ...any) { v.summary = fmt.Sprintf(format, args...) }
+
+func (v *view) describe() {
+	switch e := v.e.Event.(type) {
+	case *store.LedgerCreated:
+		v.born(e)
+	case *store.RulesActivated:
+		v.fields["rules"] = e.Rules
+		v.say("rules version %d decides from here on", e.Rules)
+	case *store.LedgerRestored:
+		v.fields["base"], v.fields["lost_size"] = e.Base, e.Size
+		if e.Size > 0 {
+			v.fields["lost_root"] = hex.EncodeToString(e.Root[:])
+		}
+		v.say("the ledger was restored from a backup that may lack entries; serials go on from %d", e.Base)
+	case *store.SettingChanged:
+		v.fields["setting"], v.fields["value"] = string(e.Setting), e.Value
+		v.say("setting %s is %s", e.Setting, e.Value)
+	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated, *store.FactorEnrolled:
+		v.person()
+	case *store.SignInSucceeded, *store.SignInFailed, *store.SignInEnded:
+		v.signIn()
+	case *store.TargetAdded, *store.TargetRemoved:
+		v.host()
+	case *store.GrantAdded, *store.GrantRemoved:
+		v.grant()
+	case *store.CertificateIssued:
+		v.certificate(e)
+	case *store.SessionStarted, *store.SessionRefused, *store.SessionEnded:
+		v.session()
+	}
+}
+
+func (v *view) born(e *store.LedgerCreated) {
+	v.fields["name"], v.fields["rules"] = e.Name, e.Rules
+	v.fields["log_key"] = base64.StdEncoding.EncodeToString(e.LogKey)
+	for name, blob := range map[string][]byte{
+		"user_ca": e.UserCA, "target_ca": e.TargetCA, "host_ca": e.HostCA, "emergency_ca": e.EmergencyCA,
+	} {
+		if key, err := ssh.ParsePublicKey(blob); err == nil {
+			v.fields[name] = ssh.FingerprintSHA256(key)
+		}
+	}
+	v.say("the ledger of %s began", e.Name)
+}
+
+func (v *view) person() {
+	switch e := v.e.Event.(type) {
+	case *store.UserAdded:
+		v.fields["id"], v.fields["roles"] = e.User.String(), texts(e.Roles)
+		v.say("%s was added as %s", v.r.handle(v.ctx, e.User), strings.Join(texts(e.Roles), ", "))
+	case *store.UserRemoved:
+		v.fields["id"] = e.User.String()
+		v.say("%s was removed", v.r.handle(v.ctx, e.User))
+	case *store.InvitationCreated:
+		v.fields["expires"] = stamp(e.Expires)
+		v.say("%s was invited", v.r.handle(v.ctx, e.User))
+	case *store.FactorEnrolled:
+		v.fields["factor"], v.fields["invitation"] = string(e.Kind), uint64(e.Invitation)
+		v.say("%s enrolled a %s factor", v.r.handle(v.ctx, e.User), e.Kind)
+	}
+}
+
+func (v *view) signIn() {
+	switch e := v.e.Event.(type) {
+	case *store.SignInSucceeded:
+		v.fields["factor"], v.fields["expires"] = string(e.Kind), stamp(e.Expires)
+		v.fields["source"] = v.r.text(v.ctx, e.User, e.Source)
+		v.say("%s signed in with %s from %s", v.r.handle(v.ctx, e.User), e.Kind, v.fields["source"])
+	case *store.SignInFailed:
+		v.fields["count"], v.fields["source"] = e.Count, v.r.text(v.ctx, e.User, e.Source)
+		v.say("%d failed sign-ins as %s from %s", e.Count, v.r.handle(v.ctx, e.User), v.fields["source"])
+	case *store.SignInEnded:
+		v.fields["sign_in"] = uint64(e.SignIn)
+		v.say("%s signed out", v.r.handle(v.ctx, e.User))
+	}
+}
+
+func (v *view) host() {
+	switch e := v.e.Event.(type) {
+	case *store.TargetAdded:
+		v.fields["address"], v.fields["egress"], v.fields["logins"] = e.Address, e.Egress, texts(e.Logins)
+		var pinned []string
+		for _, blob := range e.HostKeys {
+			if key, err := ssh.ParsePublicKey(blob); err == nil {
+				pinned = append(pinned, ssh.FingerprintSHA256(key))
+			}
+		}
+		v.fields["host_keys"] = pinned
+		v.say("target %s at %s was added", e.Name, e.Address)
+	case *store.TargetRemoved:
+		v.say("target %s was removed", v.r.target(v.ctx, e.Target))
+	}
+}
+
+func (v *view) grant() {
+	switch e := v.e.Event.(type) {
+	case *store.GrantAdded:
+		v.fields["logins"], v.fields["from"], v.fields["until"] = texts(e.Logins), stamp(e.From), stamp(e.Until)
+		v.say("%s may log in to %s as %s%s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target),
+			strings.Join(texts(e.Logins), ", "), until(e.Until))
+	case *store.GrantRemoved:
+		v.fields["grant"] = uint64(e.Grant)
+		v.say("grant %d of %s for %s was removed", e.Grant, v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target))
+	}
+}
+
+func (v *view) certificate(e *store.CertificateIssued) {
+	v.fields["kind"], v.fields["serial"], v.fields["rules"] = string(e.Kind), uint64(v.r.state.SerialOf(v.e.Index)), e.Rules
+	v.fields["tbs_sha256"], v.fields["expires"] = hex.EncodeToString(e.TBS[:]), stamp(e.Expires)
+	v.fields["factor"] = v.r.factor(v.ctx, e)
+	v.fields["principal"] = e.User.String()
+	if e.Kind == store.CertificateUser {
+		v.fields["sign_in"] = uint64(e.SignIn)
+		v.say("user certificate for %s", v.r.handle(v.ctx, e.User))
+		return
+	}
+	name := v.r.target(v.ctx, e.Target)
+	v.fields["principal"], v.fields["login"] = string(e.Login)+"@"+name, string(e.Login)
+	v.fields["target"], v.fields["session"], v.fields["parent"] = name, e.Session.String(), uint64(e.Parent)
+	v.say("target certificate for %s as %s@%s", v.r.handle(v.ctx, e.User), e.Login, name)
+}
+
+// stamp is a moment in RFC 3339, or nothing for none.
+func stamp(m store.Millis) string {
+	if m == 0 {
+		return ""
+	}
+	return m.Time().Format(time.RFC3339)
+}
+
+func until(m store.Millis) string {
+	if m == 0 {
+		return ""
+	}
+	return " until " + m.Time().Format("2006-01-02 15:04 MST")
+}

@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vaultpam/vaultpam/server/api"
+)
+
+// Every route has a handler, and every handler its row.
+func TestRoutesAndHandlersAreTheSame(t *testing.T) {
+	var rows, handled []string
+	for _, r := range api.Routes() {
+		rows = append(rows, r.Pattern()+" "+string(r.Who))
+	}
+	for _, r := range newSite(t).open().Handled() {
+		handled = append(handled, r.Pattern()+" "+string(r.Who))
+	}
+	slices.Sort(rows)
+	slices.Sort(handled)
+	if diff := cmp.Diff(rows, handled); diff != "" {
+		t.Errorf("routes (-) and handlers (+):\n%s", diff)
+	}
+	if len(slices.Compact(rows)) != len(api.Routes()) {
+		t.Error("a route stands there twice")
+	}
+}
+
+// admitted says by itself, and not by the server's code, who a row lets in.
+func admitted(t *testing.T, who api.Who) []string {
+	t.Helper()
+	signedIn := []string{"engineer", "approver", "auditor", "administrator"}
+	switch who {
+	case api.WhoAnybody:
+		return append(signedIn, "nobody", "expired", "signed out", "removed", "forged", "short", "certificate")
+	case api.WhoSignedIn:
+		return signedIn
+	case api.WhoAdministrator:
+		return []string{"administrator"}
+	case api.WhoAuditor:
+		return []string{"auditor"}
+	case api.WhoReader:
+		return []string{"auditor", "administrator"}
+	}
+	t.Fatalf("a row admits %q, whom this test does not know", who)
+	return nil
+}
+
+// callers returns a token for each kind of caller.
+func (s *site) callers() map[string][]byte {
+	s.t.Helper()
+	expired := s.added("ed", "engineer", "approver", "auditor", "administrator")
+	s.clock.turn(10*time.Hour + time.Second)
+	s.signIn(s.admin)
+	gone := s.added("greta", "engineer", "approver", "auditor", "administrator")
+	must[api.Empty](s, s.admin, "DELETE", "/v1/admin/users/greta", nil)
+	out := s.added("otto", "engineer", "approver", "auditor", "administrator")
+	must[api.Empty](s, out, "POST", api.RouteSignOut.Path, nil)
+	engineer := s.added("carol", "engineer")
+	forged := make([]byte, 32)
+	if _, err := rand.Read(forged); err != nil {
+		s.t.Fatal(err)
+	}
+	// S38: whoever holds a certificate holds no right of the API by it.
+	certificate := s.certificate(engineer)
+	return map[string][]byte{
+		"nobody": nil, "expired": expired.token, "removed": gone.token, "signed out": out.token, "forged": forged,
+		"short": engineer.token[:31], "certificate": certificate.Marshal(),
+		"engineer": engineer.token, "approver": s.added("alan", "approver").token,
+		"auditor": s.added("dana", "auditor").token, "administrator": s.admin.token,
+	}
+}
+
+func TestS38EveryRouteAdmitsExactlyItsRoles(t *testing.T) {
+	s := populated(t)
+	callers := s.callers()
+	fill := strings.NewReplacer("{index}", "0", "{id}", "x", "{handle}", "nobody-at-all", "{name}", "no-such-target")
+	for _, route := range api.Routes() {
+		if route == api.RouteSignOut {
+			continue // it ends what the other rows need; the next test has it
+		}
+		want := admitted(t, route.Who)
+		for _, name := range slices.Sorted(maps.Keys(callers)) {
+			var body any
+			if route.Method == http.MethodPost {
+				body = map[string]any{}
+			}
+			a := s.ask(route.Method, fill.Replace(route.Path), callers[name], body)
+			anonymous := !slices.Contains([]string{"engineer", "approver", "auditor", "administrator"}, name)
+			switch let := slices.Contains(want, name); {
+			case let && (a.status == http.StatusForbidden || a.status == http.StatusUnauthorized) && route.Path != api.RouteSignIn.Path:
+				t.Errorf("%s refuses %s: %s", route.Pattern(), name, a.body)
+			case !let && anonymous:
+				s.refused(a, http.StatusUnauthorized)
+			case !let:
+				s.refused(a, http.StatusForbidden)
+			}
+		}
+	}
+}
+
+func TestSignOutEndsTheSessionOfItsCallerAlone(t *testing.T) {
+	s := populated(t)
+	carol := s.added("carol", "engineer")
+	first := carol.token
+	s.signIn(carol)
+	for name, token := range map[string][]byte{"nobody": nil, "forged": make([]byte, 32)} {
+		if a := s.ask("POST", api.RouteSignOut.Path, token, map[string]any{}); a.status != http.StatusUnauthorized {
+			t.Errorf("%s: %d", name, a.status)
+		}
+	}
+	// A client sends no body where there is nothing to say.
+	if a := s.ask("POST", api.RouteSignOut.Path, first, nil); a.status != http.StatusOK {
+		t.Fatalf("signing out: %d %s", a.status, a.body)
+	}
+	s.refused(s.ask("GET", api.RouteStatus.Path, first, nil), http.StatusUnauthorized)
+	s.refused(s.ask("POST", api.RouteSignOut.Path, first, nil), http.StatusUnauthorized)
+	must[api.StatusResponse](s, carol, "GET", api.RouteStatus.Path, nil)
+}
+
+// The token counts in its header and nowhere else.
+func TestS21TokenOnlyInItsHeader(t *testing.T) {
+	s := populated(t)
+	text := base64.RawURLEncoding.EncodeToString(s.admin.token)
+	for name, set := range map[string]func(*http.Request){
+		"query":        func(r *http.Request) { r.URL.RawQuery = "token=" + text + "&Authorization=Bearer+" + text },
+		"cookie":       func(r *http.Request) { r.Header.Set("Cookie", "Authorization=Bearer "+text+"; token="+text) },
+		"basic":        func(r *http.Request) { r.SetBasicAuth("ada", text) },
+		"other scheme": func(r *http.Request) { r.Header.Set("Authorization", "Token "+text) },
+		"no scheme":    func(r *http.Request) { r.Header.Set("Authorization", text) },
+		"two spaces":   func(r *http.Request) { r.Header.Set("Authorization", "Bearer  "+text) },
+		"padded":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+text+"=") },
+		"proxy":        func(r *http.Request) { r.Header.Set("Proxy-Authorization", "Bearer "+text) },
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+s.https+api.RouteUsers.Path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set(req)
+		if a := s.do(req); a.status != http.StatusUnauthorized {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/server/login"
+	"github.com/vaultpam/vaultpam/server/target"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+func (n *Node) users(context.Context, call, api.Empty) ([]api.User, error) {
+	users := []api.User{}
+	for u := range n.ledger.State().Users() {
+		users = append(users, wireUser(u))
+	}
+	return users, nil
+}
+
+func wireUser(u access.User) api.User {
+	return api.User{ID: u.ID.String(), Handle: string(u.Handle), Roles: texts(u.Roles), Enrolled: u.Factor.Entry != 0}
+}
+
+func (n *Node) addUser(ctx context.Context, c call, q api.AddUserRequest) (api.AddUserResponse, error) {
+	add := access.AddUser{By: c.caller, Handle: q.Handle}
+	for _, text := range q.Roles {
+		role, err := store.ParseRole(text)
+		if err != nil {
+			return api.AddUserResponse{}, api.NewError(api.KindInvalid, "", "%v", err)
+		}
+		add.Roles = append(add.Roles, role)
+	}
+	inv, err := n.invitation(&add.Invite)
+	if err != nil {
+		return api.AddUserResponse{}, err
+	}
+	if err := draw(n.Random, add.ID[:], add.Salt[:]); err != nil {
+		return api.AddUserResponse{}, err
+	}
+	r, err := n.ledger.Do(ctx, add)
+	if err != nil {
+		return api.AddUserResponse{}, err
+	}
+	return n.invited(store.Handle(q.Handle), inv, r.Events[len(r.Events)-1])
+}
+
+func (n *Node) inviteUser(ctx context.Context, c call, _ api.Empty) (api.AddUserResponse, error) {
+	handle, err := store.ParseHandle(c.param("handle"))
+	if err != nil {
+		return api.AddUserResponse{}, api.NewError(api.KindInvalid, "", "%v", err)
+	}
+	invite := access.InviteUser{By: c.caller, Handle: handle}
+	inv, err := n.invitation(&invite.Invite)
+	if err != nil {
+		return api.AddUserResponse{}, err
+	}
+	r, err := n.ledger.Do(ctx, invite)
+	if err != nil {
+		return api.AddUserResponse{}, err
+	}
+	return n.invited(handle, inv, r.Events[0])
+}
+
+// invitation draws a token; the command learns no more than its hash.
+func (n *Node) invitation(into *access.Invite) (api.Invitation, error) {
+	inv := api.Invitation{Host: n.config.Public.HTTPS, Pin: n.pin}
+	if err := draw(n.Random, inv.Token[:]); err != nil {
+		return inv, err
+	}
+	into.Token = login.TokenHash(inv.Token[:])
+	return inv, nil
+}
+
+func (n *Node) invited(handle store.Handle, inv api.Invitation, e store.Event) (api.AddUserResponse, error) {
+	u, ok := n.ledger.State().UserByHandle(handle)
+	if !ok { // removed in the same moment
+		return api.AddUserResponse{}, store.ErrNotFound
+	}
+	return api.AddUserResponse{
+		User: wireUser(u), Invitation: inv.String(), Expires: e.(*store.InvitationCreated).Expires.Time(),
+	}, nil
+}
+
+func (n *Node) removeUser(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
+	_, err := n.ledger.Do(ctx, access.RemoveUser{By: c.caller, Handle: store.Handle(c.param("handle"))})
+	return api.Empty{}, err
+}
+
+func (n *Node) allTargets(context.Context, call, api.Empty) ([]api.TargetDetail, error) {
+	targets := []api.TargetDetail{}
+	for t := range n.ledger.State().Targets() {
+		targets = append(targets, wireTarget(t))
+	}
+	return targets, nil
+}
+
+func wireTarget(t access.Target) api.TargetDetail {
+	d := api.TargetDetail{ID: uint64(t.Entry), Name: string(t.Name), Address: t.Address, Egress: t.Egress, Logins: texts(t.Logins)}
+	for _, blob := range t.HostKeys {
+		if key, err := ssh.ParsePublicKey(blob); err == nil {
+			d.HostKeys = append(d.HostKeys, authorized(key))
+		}
+	}
+	return d
+}
+
+// scanTimeout bounds how long a host may take to show its keys.
+const scanTimeout = 15 * time.Second
+
+// scan reads a host's keys from where the relay would connect, and says from
+// which address that is.
+func (n *Node) scan(ctx context.Context, _ call, q api.ScanRequest) (api.ScanResponse, error) {
+	address, err := target.ParseAddress(q.Address)
+	if err != nil {
+		return api.ScanResponse{}, api.NewError(api.KindInvalid, "", "%v", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	var egress string
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, network, address)
+		if err == nil {
+			egress, _, _ = net.SplitHostPort(c.LocalAddr().String())
+		}
+		return c, err
+	}
+	keys, err := target.Scan(ctx, dial, address)
+	if err != nil {
+		return api.ScanResponse{}, api.NewError(api.KindNotFound, "check the address, and that the server may reach it", "%v", err)
+	}
+	r := api.ScanResponse{Egress: egress}
+	for _, k := range keys {
+		r.HostKeys = append(r.HostKeys, authorized(k))
+	}
+	return r, nil
+}
+
+func (n *Node) addTarget(ctx context.Context, c call, q api.AddTargetRequest) (api.TargetDetail, error) {
+	address, err := target.ParseAddress(q.Address)
+	if err != nil {
+		return api.TargetDetail{}, api.NewError(api.KindInvalid, "", "%v", err)
+	}
+	add := access.AddTarget{By: c.caller, Name: q.Name, Address: address, Logins: q.Logins, Egress: q.Egress}
+	for _, text := range q.HostKeys {
+		key, err := publicKey(text)
+		if err != nil {
+			return api.TargetDetail{}, err
+		}
+		add.HostKeys = append(add.HostKeys, key)
+	}
+	if add.Egress == "" {
+		if add.Egress, err = n.egress(ctx, address); err != nil {
+			return api.TargetDetail{}, err
+		}
+	}
+	r, err := n.ledger.Do(ctx, add)
+	if err != nil {
+		return api.TargetDetail{}, err
+	}
+	t, ok := n.ledger.State().Target(r.First)
+	if !ok { // removed in the same moment
+		return api.TargetDetail{}, store.ErrNotFound
+	}
+	return wireTarget(t), nil
+}
+
+// egress is the address that the relay comes from when it connects to a host:
+// the one that the machine's routes choose, without a packet being sent.
+func (n *Node) egress(ctx context.Context, address string) (string, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "udp", address)
+	if err != nil {
+		return "", api.NewError(api.KindInvalid, "name it with --egress", "the address that the relay comes from could not be found out: no route to %s", address)
+	}
+	defer c.Close()
+	host, _, err := net.SplitHostPort(c.LocalAddr().String())
+	return host, err
+}
+
+func (n *Node) removeTarget(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
+	_, err := n.ledger.Do(ctx, access.RemoveTarget{By: c.caller, Name: store.TargetName(c.param("name"))})
+	return api.Empty{}, err
+}
+
+func (n *Node) grants(context.Context, call, api.Empty) ([]api.Grant, error) {
+	s, grants := n.ledger.State(), []api.Grant{}
+	for g := range s.Grants() {
+		grants = append(grants, wireGrant(s, g))
+	}
+	return grants, nil
+}
+
+func wireGrant(s access.State, g access.Grant) api.Grant {
+	u, _ := s.User(g.User)
+	t, _ := s.Target(g.Target)
+	return api.Grant{
+		ID: uint64(g.Entry), User: string(u.Handle), Target: string(t.Name), Logins: texts(g.Logins),
+		From: g.From.Time(), Until: g.Until.Time(),
+	}
+}
+
+func (n *Node) addGrant(ctx context.Context, c call, q api.Grant) (api.Grant, error) {
+	add := access.AddGrant{By: c.caller, User: store.Handle(q.User), Target: store.TargetName(q.Target), Logins: q.Logins}
+	var err error
+	if add.From, err = moment("from", q.From); err != nil {
+		return api.Grant{}, err
+	}
+	if add.Until, err = moment("until", q.Until); err != nil {
+		return api.Grant{}, err
+	}
+	r, err := n.ledger.Do(ctx, add)
+	if err != nil {
+		return api.Grant{}, err
+	}
+	e := r.Events[0].(*store.GrantAdded)
+	return wireGrant(n.ledger.State(), access.Grant{
+		Entry: r.First, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until,
+	}), nil
+}
+
+// moment is a time of a request. In an entry 0 means that there is none, so that
+// the Unix epoch, which programs write for nothing, would be a grant for ever.
+func moment(field string, t time.Time) (store.Millis, error) {
+	if t.IsZero() {
+		return 0, nil
+	}
+	if t.Year() < 1971 || t.Year() > 9999 {
+		return 0, api.NewError(api.KindInvalid, "leave it out for none", "%s: %s is no time for a grant", field, t.Format(time.RFC3339))
+	}
+	return store.At(t), nil
+}
+
+func (n *Node) removeGrant(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
+	id, err := strconv.ParseUint(c.param("id"), 10, 63)
+	if err != nil {
+		return api.Empty{}, api.NewError(api.KindInvalid, "vaultpam admin grant ls", "a grant's ID is a number")
+	}
+	_, err = n.ledger.Do(ctx, access.RemoveGrant{By: c.caller, Grant: store.Index(id)})
+	return api.Empty{}, err
+}

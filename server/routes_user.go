@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/server/login"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// handlers are the API's, one a route.
+func (n *Node) handlers() []handler {
+	return []handler{
+		on(n, api.RouteInfo, n.getInfo),
+		on(n, api.RouteEnrollBegin, n.enrollBegin),
+		on(n, api.RouteEnrollFinish, n.enrollFinish),
+		on(n, api.RouteSignIn, n.signIn),
+		on(n, api.RouteCheckpoint, n.checkpoint),
+		on(n, api.RouteSignOut, n.signOut),
+		on(n, api.RouteStatus, n.status),
+		on(n, api.RouteCertificate, n.certificate),
+		on(n, api.RouteTargets, n.myTargets),
+		on(n, api.RouteEntries, n.entries),
+		on(n, api.RouteEntry, n.entry),
+		on(n, api.RouteRaw, n.raw),
+		on(n, api.RouteSessions, n.sessions),
+		on(n, api.RouteRecording, n.recording),
+		on(n, api.RouteUsers, n.users),
+		on(n, api.RouteUserAdd, n.addUser),
+		on(n, api.RouteUserRemove, n.removeUser),
+		on(n, api.RouteUserInvite, n.inviteUser),
+		on(n, api.RouteAllTargets, n.allTargets),
+		on(n, api.RouteScan, n.scan),
+		on(n, api.RouteTargetAdd, n.addTarget),
+		on(n, api.RouteTargetRemove, n.removeTarget),
+		on(n, api.RouteGrants, n.grants),
+		on(n, api.RouteGrantAdd, n.addGrant),
+		on(n, api.RouteGrantRemove, n.removeGrant),
+	}
+}
+
+func (n *Node) getInfo(context.Context, call, api.Empty) (api.Info, error) { return n.info(), nil }
+
+func (n *Node) enrollBegin(_ context.Context, _ call, q api.EnrollBeginRequest) (api.EnrollBeginResponse, error) {
+	e, err := n.login.BeginEnrolment(q.Token)
+	if err != nil {
+		return api.EnrollBeginResponse{}, err
+	}
+	return api.EnrollBeginResponse{Handle: string(e.Handle), Secret: e.Secret, URI: e.URI, Expires: e.Expires}, nil
+}
+
+func (n *Node) enrollFinish(ctx context.Context, c call, q api.EnrollFinishRequest) (api.SignInResponse, error) {
+	s, err := n.login.FinishEnrolment(ctx, q.Token, q.Code, c.source)
+	return signedIn(s), err
+}
+
+func (n *Node) signIn(ctx context.Context, c call, q api.SignInRequest) (api.SignInResponse, error) {
+	s, err := n.login.SignIn(ctx, q.Handle, q.Code, c.source)
+	return signedIn(s), err
+}
+
+func signedIn(s login.Session) api.SignInResponse {
+	return api.SignInResponse{Token: s.Token, Handle: string(s.User.Handle), Roles: texts(s.User.Roles), Expires: s.Expires}
+}
+
+func (n *Node) checkpoint(ctx context.Context, c call, _ api.Empty) (api.CheckpointResponse, error) {
+	since, err := number(c, "since")
+	if err != nil {
+		return api.CheckpointResponse{}, err
+	}
+	signed, proof, err := n.ledger.ProveSince(ctx, since)
+	return api.CheckpointResponse{Checkpoint: signed, Proof: hashes(proof)}, err
+}
+
+func (n *Node) signOut(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
+	_, err := n.ledger.Do(ctx, access.SignOut{By: c.caller})
+	return api.Empty{}, err
+}
+
+func (n *Node) status(_ context.Context, c call, _ api.Empty) (api.StatusResponse, error) {
+	s, now := n.ledger.State(), store.At(n.Now())
+	u, x, err := s.Caller(c.caller, now)
+	if err != nil {
+		return api.StatusResponse{}, err
+	}
+	return api.StatusResponse{
+		Handle: string(u.Handle), Roles: texts(u.Roles), SignIn: uint64(x.Entry),
+		Expires: x.Expires.Time(), Targets: len(s.Reaches(u.ID, now)),
+	}, nil
+}
+
+func (n *Node) certificate(ctx context.Context, c call, q api.CertificateRequest) (api.CertificateResponse, error) {
+	key, err := publicKey(q.PublicKey)
+	if err != nil {
+		return api.CertificateResponse{}, err
+	}
+	issue := access.IssueUserCertificate{By: c.caller, Key: key}
+	if err := draw(n.Random, issue.Nonce[:]); err != nil {
+		return api.CertificateResponse{}, err
+	}
+	cert, r, err := n.ledger.Issue(ctx, issue)
+	if err != nil {
+		return api.CertificateResponse{}, err
+	}
+	return api.CertificateResponse{
+		Certificate: authorized(cert), Serial: cert.Serial,
+		Expires: r.Events[0].(*store.CertificateIssued).Expires.Time(),
+	}, nil
+}
+
+func (n *Node) myTargets(_ context.Context, c call, _ api.Empty) ([]api.Target, error) {
+	s, now := n.ledger.State(), store.At(n.Now())
+	u, _, err := s.Caller(c.caller, now)
+	if err != nil {
+		return nil, err
+	}
+	targets := []api.Target{}
+	for _, r := range s.Reaches(u.ID, now) {
+		targets = append(targets, api.Target{Name: string(r.Target.Name), Logins: texts(r.Logins), Until: r.Until.Time()})
+	}
+	return targets, nil
+}
+
+// publicKey parses a key in authorized_keys form, with nothing around it.
+func publicKey(text string) (ssh.PublicKey, error) {
+	text = strings.TrimSpace(text)
+	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(text))
+	// ParseAuthorizedKey passes over lines that it can't read.
+	if err != nil || strings.ContainsAny(text, "\r\n") || len(options) > 0 || len(rest) > 0 {
+		return nil, api.NewError(api.KindInvalid, "", "that is not one public key in authorized_keys form")
+	}
+	return key, nil
+}
+
+// authorized returns a key in authorized_keys form, without a newline.
+func authorized(key ssh.PublicKey) string {
+	return strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(key)), "\n")
+}
+
+func texts[T ~string](words []T) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = string(w)
+	}
+	return out
+}
+
+func hashes(p store.Proof) [][]byte {
+	out := make([][]byte, len(p))
+	for i := range p {
+		out[i] = p[i][:]
+	}
+	return out
+}
+
+// number is a query parameter that counts; absent, it is 0.
+func number(c call, name string) (uint64, error) {
+	text := c.query.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	v, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, api.NewError(api.KindInvalid, "", "%s: want a number", name)
+	}
+	return v, nil
+}
