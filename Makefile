@@ -9,6 +9,8 @@ SHELL = /bin/bash
 # VERSION names a build without a tag, and one from an archive that has no .git.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 GO ?= go
+# No tool of go.mod: it would bring three hundred modules into every download.
+GORELEASER = $(GO) run github.com/goreleaser/goreleaser/v2@v2.14.0
 FUZZTIME ?= 2s
 CAMPAIGN_FUZZTIME ?= 10m
 BENCH ?= .
@@ -58,7 +60,8 @@ bench: deps ## benchmarks; BENCH and PKG choose
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $(PKG)
 
 .PHONY: campaign
-campaign: deps ## hours: the long loops, then every fuzz target for CAMPAIGN_FUZZTIME
+campaign: deps snapshot ## hours: a release's files, the long loops, every fuzz target for CAMPAIGN_FUZZTIME
+	@VAULTPAM_CAMPAIGN=1 .ci/deps
 	VAULTPAM_CAMPAIGN=1 $(GO) test -count=1 -timeout 6h $(PKG)
 	FUZZTIME=$(CAMPAIGN_FUZZTIME) .ci/fuzz $(PKG)
 
@@ -68,6 +71,12 @@ cross: ## check that both programs compile for every system of a release
 		echo "$$target"; \
 		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -buildvcs=false -o /dev/null ./cmd/...; \
 	done
+
+.PHONY: snapshot
+snapshot: deps ## a release's files into dist/, published nowhere; its deb is installed and tried
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean --skip=publish
+	$(GO) test -count=1 ./cmd/vaultpamd/packaging -deb "$(CURDIR)"/dist/vaultpam_*_linux_$$($(GO) env GOARCH).deb
 
 .PHONY: clean
 clean: ## remove what make built

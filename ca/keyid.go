@@ -78,7 +78,7 @@ func parseKeyID(s string) (KeyID, error) {
 	rest, ok := strings.CutPrefix(s, keyIDPrefix)
 	word, rest, found := strings.Cut(rest, ":")
 	if !ok || !found {
-		return KeyID{}, errors.New("does not begin with vaultpam:KIND:")
+		return KeyID{}, errors.New("does not begin with vaultpam: and a kind")
 	}
 	kind, err := ParseKind(word)
 	if err != nil {

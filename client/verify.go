@@ -86,7 +86,7 @@ func (l *Ledger) records(ctx context.Context, from, size uint64) ([][]byte, erro
 }
 
 // readRecords holds the stored bytes to the form of entries: each says its own
-// index and no time before the last one's.
+// index and no time before the last one allows.
 func readRecords(records [][]byte, from uint64, last *store.Millis) (unknown uint64, err error) {
 	for i, data := range records {
 		index := from + uint64(i)
@@ -94,6 +94,7 @@ func readRecords(records [][]byte, from uint64, last *store.Millis) (unknown uin
 		switch {
 		case errors.Is(err, store.ErrUnknownEvent):
 			unknown++
+			*last = 0 // what it says about time is not known
 			continue
 		case err != nil:
 			return 0, &BadEntryError{Index: index, Why: Clean(err.Error())}
@@ -102,7 +103,7 @@ func readRecords(records [][]byte, from uint64, last *store.Millis) (unknown uin
 		case entry.Time < *last:
 			return 0, &BadEntryError{Index: index, Why: "its time is before that of the entry before it"}
 		}
-		*last = entry.Time
+		*last = entry.Onward()
 	}
 	return unknown, nil
 }

@@ -84,7 +84,7 @@ here say so.
 | method | path | what |
 |---|---|---|
 `)
-	for _, r := range []api.Route{server.RouteLocalStatus, server.RouteLocalSetup, server.RouteLocalSetting} {
+	for _, r := range []api.Route{server.RouteLocalStatus, server.RouteLocalSetup, server.RouteLocalSetting, server.RouteLocalClock, server.RouteLocalBackup} {
 		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", r.Method, r.Path, r.Does)
 	}
 	return []byte(b.String())

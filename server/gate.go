@@ -161,13 +161,18 @@ func (g *gate) Watch(ctx context.Context, a *relay.Admission) (store.EndReason, 
 	}
 }
 
-// End makes session.ended durable.
+// End makes session.ended durable, now or, where there is no room, when there is.
 func (g *gate) End(ctx context.Context, e relay.Ended) error {
-	_, err := g.ledger.Do(ctx, access.EndSession{
+	end := access.EndSession{
 		Session: e.Admission.Session, Reason: e.Reason, Duration: e.Duration.Milliseconds(),
 		In: e.In, Out: e.Out, Files: e.Files,
-	})
-	return err
+	}
+	err := g.endSession(ctx, end)
+	if err != nil {
+		g.unended.put(end)
+		return fmt.Errorf("it is tried again: %w", err)
+	}
+	return nil
 }
 
 // HostKey returns a host certificate's signer.

@@ -20,13 +20,15 @@ import (
 )
 
 // An Environment is what the server takes from outside instead of reaching for
-// it. Every field is needed but Getenv.
+// it. Every field is needed but Getenv and Uptime.
 type Environment struct {
 	CreateBackend func(path string) (store.Backend, error)
 	OpenBackend   func(path string) (store.Backend, error)
 	Getenv        func(string) string
 	Now           func() time.Time
-	Random        io.Reader
+	// Uptime is a second clock that nobody can set; see ledger.Config.
+	Uptime func() time.Duration
+	Random io.Reader
 }
 
 func (e *Environment) check() error {
@@ -70,10 +72,7 @@ func Init(ctx context.Context, env Environment, r InitRequest) (InitResult, erro
 	if err := r.Dir.sweep(); err != nil {
 		return InitResult{}, fmt.Errorf("beginning: %w", err)
 	}
-	if err := os.MkdirAll(string(r.Dir), 0o700); err != nil {
-		return InitResult{}, fmt.Errorf("beginning: %w", err)
-	}
-	if err := os.Mkdir(string(r.Dir.begun()), 0o700); err != nil {
+	if err := r.Dir.stage(); err != nil {
 		return InitResult{}, fmt.Errorf("beginning: %w", err)
 	}
 	result, err := r.make(ctx, env)

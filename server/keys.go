@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/pem"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/vaultpam/vaultpam/ca"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 // The names of the key files, in the keys folder.
@@ -148,6 +150,28 @@ func (k *keyring) distinct() error {
 		seen[blob] = key.name
 	}
 	return nil
+}
+
+// foreign returns the name of a key that is not the one in a ledger's first
+// entry, or nothing. The emergency CA's counts only where it is known.
+func (k *keyring) foreign(birth *store.LedgerCreated) string {
+	for _, key := range []struct {
+		name      string
+		got, want []byte
+	}{
+		{userKey, k.user.PublicKey().Marshal(), birth.UserCA},
+		{targetKey, k.target.PublicKey().Marshal(), birth.TargetCA},
+		{hostKey, k.host.PublicKey().Marshal(), birth.HostCA},
+		{logKey, k.log.Public().(ed25519.PublicKey), birth.LogKey},
+	} {
+		if !bytes.Equal(key.got, key.want) {
+			return key.name
+		}
+	}
+	if k.emergency != nil && !bytes.Equal(k.emergency.Marshal(), birth.EmergencyCA) {
+		return emergencyKey
+	}
+	return ""
 }
 
 // readPrivate reads a file that nobody else may read.

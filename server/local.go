@@ -20,6 +20,7 @@ import (
 var (
 	RouteLocalStatus  = api.Route{Method: "GET", Path: "/v1/local/status", Who: api.WhoAnybody, Does: "how the server is"}
 	RouteLocalSetup   = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
+	RouteLocalClock   = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
 	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
 )
 
@@ -47,6 +48,8 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalStatus, n.localStatus),
 		on(n, RouteLocalSetup, n.localSetup),
 		on(n, RouteLocalSetting, n.localSetting),
+		on(n, RouteLocalClock, n.localClock),
+		{RouteLocalBackup, n.localBackup},
 	})
 }
 
@@ -80,6 +83,17 @@ func (n *Node) localSetting(ctx context.Context, _ call, q LocalSetting) (api.Em
 		By: access.Caller{Local: true}, Setting: store.Setting(q.Setting), Value: q.Value,
 	})
 	return api.Empty{}, err
+}
+
+func (n *Node) localClock(ctx context.Context, _ call, _ api.Empty) (api.Empty, error) {
+	return api.Empty{}, n.AcceptClock(ctx)
+}
+
+// AcceptClock says that the server's clock is right, whatever the ledger or the
+// second clock say. It is an entry.
+func (n *Node) AcceptClock(ctx context.Context) error {
+	_, err := n.ledger.Do(ctx, access.AcceptClock{By: access.Caller{Local: true}})
+	return err
 }
 
 // SetupScript returns the script that makes a host trust this server under a

@@ -45,6 +45,7 @@ type Node struct {
 	recordings *recording.Store
 	hosts      *hostKeys
 	relay      *relay.Relay
+	unended    unended
 	release    func()
 }
 
@@ -117,7 +118,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 	}
 	n.ledger, err = ledger.Open(ctx, ledger.Config{
 		Backend: backend, LogKey: n.keys.log, SnapshotKey: n.keys.snapshot,
-		UserCA: n.keys.user, TargetCA: n.keys.target, Now: n.Now, Log: n.Log,
+		UserCA: n.keys.user, TargetCA: n.keys.target, Now: n.Now, Uptime: n.Uptime, Log: n.Log,
 	})
 	if err != nil {
 		return err
@@ -142,28 +143,19 @@ func (n *Node) checkBirth(ctx context.Context) error {
 	if birth.Name != n.config.Name {
 		return fmt.Errorf("the configuration names the server %s, the ledger %s: the name is permanent", n.config.Name, birth.Name)
 	}
-	if n.keys.emergency, err = ssh.ParsePublicKey(birth.EmergencyCA); err != nil {
+	inLedger, err := ssh.ParsePublicKey(birth.EmergencyCA)
+	if err != nil {
 		return fmt.Errorf("entry 0: emergency CA: %w", store.ErrCorrupt)
 	}
 	// Its file may lie in a safe; where it is here, it is the one that hosts trust.
-	emergency, err := readPublic(n.Dir.EmergencyKey() + ".pub")
+	n.keys.emergency, err = readPublic(n.Dir.EmergencyKey() + ".pub")
 	if errors.Is(err, fs.ErrNotExist) {
-		emergency = n.keys.emergency
+		n.keys.emergency = inLedger
 	} else if err != nil {
 		return err
 	}
-	for _, k := range []struct {
-		name      string
-		got, want []byte
-	}{
-		{userKey, n.keys.user.PublicKey().Marshal(), birth.UserCA},
-		{targetKey, n.keys.target.PublicKey().Marshal(), birth.TargetCA},
-		{hostKey, n.keys.host.PublicKey().Marshal(), birth.HostCA},
-		{emergencyKey, emergency.Marshal(), birth.EmergencyCA},
-	} {
-		if string(k.got) != string(k.want) {
-			return fmt.Errorf("the key %s is not the one in the ledger's first entry", k.name)
-		}
+	if name := n.keys.foreign(birth); name != "" {
+		return fmt.Errorf("the key %s is not the one in the ledger's first entry", name)
 	}
 	return n.keys.distinct()
 }
@@ -218,6 +210,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.serveHTTP(ctx, group, doors.local, n.localHandler())
 	group.Go(func() error { return n.relay.Serve(ctx, doors.ssh) })
 	group.Go(func() error { return n.noteFailures(ctx) })
+	group.Go(func() error { return n.endUnended(ctx) })
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():

@@ -156,7 +156,10 @@ func (v *view) describe() {
 		if e.Size > 0 {
 			v.fields["lost_root"] = hex.EncodeToString(e.Root[:])
 		}
-		v.say("the ledger was restored from a backup that may lack entries; serials go on from %d", e.Base)
+		v.say("the ledger was restored from a backup that may lack entries; %d is added to indexes for serials", e.Base)
+	case *store.ClockAccepted:
+		v.fields["time"] = stamp(e.Time)
+		v.say("the server's clock was accepted as right at %s", e.Time.Time().Format("2006-01-02 15:04:05 MST"))
 	case *store.SettingChanged:
 		v.fields["setting"], v.fields["value"] = string(e.Setting), e.Value
 		v.say("setting %s is %s", e.Setting, e.Value)

@@ -123,6 +123,7 @@ func (s *site) samples() []store.Event {
 		s.entriesOf(store.TypeLedgerCreated)[0].Event,
 		&store.RulesActivated{Rules: 2},
 		&store.LedgerRestored{Base: 1 << 36, Size: 40, Root: store.Hash{1}},
+		&store.ClockAccepted{Time: until},
 		&store.SettingChanged{Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed},
 		last(store.TypeUserAdded).Event,
 		&store.UserRemoved{User: user},

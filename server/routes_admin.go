@@ -133,7 +133,7 @@ func (n *Node) scan(ctx context.Context, _ call, q api.ScanRequest) (api.ScanRes
 	}
 	keys, err := target.Scan(ctx, dial, address)
 	if err != nil {
-		return api.ScanResponse{}, api.NewError(api.KindNotFound, "check the address, and that the server may reach it", "%v", err)
+		return api.ScanResponse{}, api.NewError(api.KindUnavailable, "check the address, and that the server may reach it", "%v", err)
 	}
 	r := api.ScanResponse{Egress: egress}
 	for _, k := range keys {

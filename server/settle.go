@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -88,6 +89,21 @@ func (d Dir) inUse() error {
 
 func notOurs(part string) error {
 	return fmt.Errorf("%s is there already and no init made it: move it away, or take another directory", part)
+}
+
+// stage makes the directory, where it is not there yet, and in it the folder in
+// which everything is made before it is put in place. A directory that was made
+// here is there after a power cut too.
+func (d Dir) stage() error {
+	_, err := os.Stat(string(d))
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return err
+	}
+	if err := os.Mkdir(string(d.begun()), 0o700); err != nil || !fresh {
+		return err
+	}
+	return syncDir(filepath.Dir(filepath.Clean(string(d))))
 }
 
 func syncDir(path string) error {

@@ -15,6 +15,8 @@ func checkEvent(e Event) error {
 		return check(want{e.Name != "", "a name"}, want{len(e.LogKey) == 32, "a log key of 32 bytes"})
 	case *LedgerRestored:
 		return check(want{0 < e.Base && e.Base < uint64(EmergencySerial), "a base below the emergency serials"})
+	case *ClockAccepted:
+		return check(want{e.Time > 0, "a moment"})
 	case *SettingChanged:
 		return check(want{e.Setting == SettingSelfGrant && known(e.Value, SelfGrantRefused, SelfGrantAllowed), "a known setting and value"})
 	case *UserAdded:

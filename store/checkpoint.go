@@ -50,7 +50,8 @@ func NewCheckpointSigner(origin string, key ed25519.PrivateKey) (*CheckpointSign
 	return &CheckpointSigner{origin: origin, hash: v.KeyHash(), key: key}, nil
 }
 
-// Name, KeyHash and Sign make a CheckpointSigner a note.Signer.
+// Name returns the origin. With KeyHash and Sign it makes a CheckpointSigner a
+// note.Signer.
 func (s *CheckpointSigner) Name() string { return s.origin }
 
 // KeyHash returns the signed-note key hash of the log key.

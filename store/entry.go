@@ -160,6 +160,15 @@ func DecodeEntry(data []byte) (*Entry, error) {
 	return e, nil
 }
 
+// Onward returns the earliest time that the entry behind e may have: e's own, but
+// for the one entry after which times may go back.
+func (e *Entry) Onward() Millis {
+	if accepted, ok := e.Event.(*ClockAccepted); ok {
+		return accepted.Time
+	}
+	return e.Time
+}
+
 func (a Actor) encode() []byte {
 	switch {
 	case a.Local:
@@ -195,6 +204,8 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(RulesActivated), nil
 	case TypeLedgerRestored:
 		return new(LedgerRestored), nil
+	case TypeClockAccepted:
+		return new(ClockAccepted), nil
 	case TypeSettingChanged:
 		return new(SettingChanged), nil
 	case TypeUserAdded:

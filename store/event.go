@@ -12,6 +12,7 @@ const (
 	TypeLedgerCreated     EventType = "ledger.created"
 	TypeRulesActivated    EventType = "rules.activated"
 	TypeLedgerRestored    EventType = "ledger.restored"
+	TypeClockAccepted     EventType = "clock.accepted"
 	TypeSettingChanged    EventType = "setting.changed"
 	TypeUserAdded         EventType = "user.added"
 	TypeUserRemoved       EventType = "user.removed"
@@ -71,6 +72,14 @@ type LedgerRestored struct {
 	Base uint64 `cbor:"1,keyasint"`
 	Size uint64 `cbor:"2,keyasint,omitempty"`
 	Root Hash   `cbor:"3,keyasint,omitzero"`
+}
+
+// ClockAccepted says that somebody looked at the server's clock and that it is
+// right: entries after this one are dated from Time on. It is the one way out of
+// a ledger that was dated into the future, and the one entry after which times
+// may go back.
+type ClockAccepted struct {
+	Time Millis `cbor:"1,keyasint"`
 }
 
 // SettingChanged sets one of the settings that rules depend on.
@@ -236,6 +245,7 @@ type RecordingFile struct {
 func (*LedgerCreated) EventType() EventType     { return TypeLedgerCreated }
 func (*RulesActivated) EventType() EventType    { return TypeRulesActivated }
 func (*LedgerRestored) EventType() EventType    { return TypeLedgerRestored }
+func (*ClockAccepted) EventType() EventType     { return TypeClockAccepted }
 func (*SettingChanged) EventType() EventType    { return TypeSettingChanged }
 func (*UserAdded) EventType() EventType         { return TypeUserAdded }
 func (*UserRemoved) EventType() EventType       { return TypeUserRemoved }

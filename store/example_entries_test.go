@@ -48,6 +48,7 @@ func examples() []*store.Entry {
 		&store.SettingChanged{Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed},
 		&store.LedgerRestored{Base: 1 << 36, Size: 40, Root: hash},
 		&store.LedgerRestored{Base: 2 << 36},
+		&store.ClockAccepted{Time: 1_700_000_000_000},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -67,7 +67,7 @@ func play(role, dir string) error {
 		if _, err := agent.Lock(ctx, dir); err != nil {
 			return err
 		}
-		fmt.Println("locked")
+		fmt.Fprintln(os.Stdout, "locked")
 		_, err := io.Copy(io.Discard, os.Stdin) // until it is killed
 		return err
 	default:

@@ -22,8 +22,7 @@ import (
 // socket.
 func startAgent(t *testing.T) string {
 	t.Helper()
-	// Not t.TempDir: a socket's path is short, a test's name may not be.
-	dir, err := os.MkdirTemp("", "agent")
+	dir, err := os.MkdirTemp("", "agent") //nolint:usetesting // a socket's path is short, a test's name may not be
 	if err != nil {
 		t.Fatal(err)
 	}

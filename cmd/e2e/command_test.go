@@ -19,7 +19,8 @@ type script = testscript.TestScript
 
 // commands are what the scripts are written in, beside testscript's own:
 //
-//	init | serve | stop | crash        the server
+//	init | serve | terminate | crash        the server
+//	dump                               ends it as a panic would; its output is stdout
 //	log                                what the server wrote, as stdout
 //	company                            init, serve, and ada, dana and carol enrolled
 //	join PERSON ROLE                   ada adds a person, who enrols
@@ -49,8 +50,9 @@ type script = testscript.TestScript
 func commands() map[string]func(*script, bool, []string) {
 	all := map[string]func(*script, bool, []string){}
 	for name, f := range map[string]func(*world, *script, []string) error{
-		"init": (*world).doInit, "serve": (*world).doServe, "stop": (*world).doStop, "crash": (*world).doCrash,
-		"log": (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
+		"init": (*world).doInit, "serve": (*world).doServe, "terminate": (*world).doTerminate, "crash": (*world).doCrash,
+		"dump": (*world).doDump,
+		"log":  (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
 		"register": (*world).doRegister, "hostlog": (*world).doHostLog, "exits": (*world).doExits,
 		"took": (*world).doTook, "capture": (*world).doCapture, "bg": (*world).doBg, "send": (*world).doSend,

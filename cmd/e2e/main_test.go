@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -53,10 +54,31 @@ func run(m *testing.M) (code int, err error) {
 	if err := os.Chmod(root, 0o755); err != nil {
 		return 1, err
 	}
+	if err := checkScripts(); err != nil {
+		return 1, err
+	}
 	if err := build(filepath.Join(root, "bin")); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
+}
+
+// early are testscript's own commands that end a script as passed, which would
+// hide whatever stands behind them.
+var early = regexp.MustCompile(`(?m)^(\[.*\] *)?(stop|skip)\b`)
+
+func checkScripts() error {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if early.Match(text) && filepath.Base(file) != "fulldisk.txtar" {
+			return fmt.Errorf("%s ends early: %q", file, early.Find(text))
+		}
+	}
+	return err
 }
 
 // build builds both programs, once for all scripts.

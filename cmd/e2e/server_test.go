@@ -59,8 +59,8 @@ func (w *world) doServe(_ *script, _ []string) error {
 	return w.server.out.sees(serving, 1)
 }
 
-// doStop ends the server as its service manager does. It has to end well.
-func (w *world) doStop(ts *script, _ []string) error {
+// doTerminate ends the server as its service manager does. It has to end well.
+func (w *world) doTerminate(ts *script, _ []string) error {
 	code, err := w.endServer(ts, syscall.SIGTERM)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit code %d after SIGTERM, want 0", code)
@@ -71,6 +71,12 @@ func (w *world) doStop(ts *script, _ []string) error {
 // doCrash kills the server.
 func (w *world) doCrash(ts *script, _ []string) error {
 	_, err := w.endServer(ts, syscall.SIGKILL)
+	return err
+}
+
+// doDump ends the server as a panic would: what it was doing is in its output.
+func (w *world) doDump(ts *script, _ []string) error {
+	_, err := w.endServer(ts, syscall.SIGQUIT)
 	return err
 }
 
@@ -93,7 +99,7 @@ func (w *world) endServer(ts *script, s syscall.Signal) (int, error) {
 // doLog makes the server's log stdout.
 func (w *world) doLog(ts *script, _ []string) error {
 	if w.server == nil {
-		return errors.New("no server runs; stop and crash print its log")
+		return errors.New("no server runs; terminate and crash print its log")
 	}
 	_, err := fmt.Fprint(ts.Stdout(), w.server.out.text())
 	return err

@@ -37,7 +37,8 @@ const exitCodesText = `vaultpam ends with one of these codes:
     4  the server refuses: no grant or role allows it, it is at odds with what
        is there, or there were too many attempts
     5  what was asked for does not exist
-    6  the server or the relay can't be reached, or can't answer at the moment
+    6  the server, the relay or a host can't be reached, or can't answer at the
+       moment
     7  the ledger does not verify: it forked, was rolled back, or an entry in it
        is not what was signed
     8  the server is not the one that this machine knows: its key is not the

@@ -98,13 +98,11 @@ func emergencyRequest(login, target, key string, life time.Duration) (ca.Emergen
 func (p *program) readPassphrase() (string, error) {
 	var typed string
 	if f, ok := p.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprint(p.stderr, "passphrase of the emergency CA: ")
-		line, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(p.stderr)
+		line, err := p.askSecretly(f, "passphrase of the emergency CA: ")
 		if err != nil {
 			return "", fmt.Errorf("reading the passphrase: %w", err)
 		}
-		typed = string(line)
+		typed = line
 	} else {
 		line, err := bufio.NewReader(io.LimitReader(p.stdin, 1024)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -113,4 +111,19 @@ func (p *program) readPassphrase() (string, error) {
 		typed = strings.TrimSpace(line)
 	}
 	return ca.ParsePassphrase(typed)
+}
+
+// askSecretly asks on a terminal without showing what is typed. The echo is off
+// before the question is there: who answers at once is not shown either.
+func (p *program) askSecretly(tty *os.File, question string) (string, error) {
+	before, err := term.MakeRaw(int(tty.Fd()))
+	if err != nil {
+		return "", err
+	}
+	screen := struct {
+		io.Reader
+		io.Writer
+	}{tty, p.stderr}
+	line, err := term.NewTerminal(screen, "").ReadPassword(question)
+	return line, errors.Join(err, term.Restore(int(tty.Fd()), before))
 }

@@ -19,6 +19,7 @@ func (p *program) environment() server.Environment {
 		OpenBackend:   func(path string) (store.Backend, error) { return bolt.Open(path) },
 		Getenv:        p.getenv,
 		Now:           time.Now,
+		Uptime:        uptime,
 		Random:        rand.Reader,
 	}
 }

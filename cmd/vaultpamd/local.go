@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -33,6 +34,9 @@ func ask(ctx context.Context, dir server.Dir, route api.Route, name string, q, a
 		return fmt.Errorf("asking the server: %w", err)
 	}
 	res, err := dir.LocalClient().Do(req)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("asking the server takes its own account, or root: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotServing, err)
 	}

@@ -2,7 +2,8 @@
 // certificates, relays and records sessions, and keeps the ledger.
 //
 // Run `vaultpamd help` for its commands. Exit codes: 0 done, 1 failed, 2 wrong
-// usage, 3 the data directory is held by another process.
+// usage, 3 the data directory is held by another process, 4 and 5 findings of
+// fsck, 6 a restore that could lose entries.
 package main
 
 import (
@@ -45,6 +46,12 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitHeld   = 3
+	// exitRepairable: fsck found what a start of the server mends.
+	exitRepairable = 4
+	// exitDamage: fsck found what it does not.
+	exitDamage = 5
+	// exitRollback: a restore is refused because entries could be lost.
+	exitRollback = 6
 )
 
 // usageError is an error of how the command was called.
@@ -63,11 +70,19 @@ func (p *program) run(ctx context.Context, args []string) int {
 	}
 	var held *server.HeldError
 	var usage usageError
+	var found *findingsError
+	var rollback *server.RollbackError
 	switch {
 	case errors.As(err, &held):
 		return exitHeld
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &found) && found.damage == 0:
+		return exitRepairable
+	case errors.As(err, &found):
+		return exitDamage
+	case errors.As(err, &rollback):
+		return exitRollback
 	}
 	return exitFailed
 }
@@ -77,6 +92,7 @@ func hintOf(err error) string {
 	var problem *api.Error
 	var held *server.HeldError
 	var usage usageError
+	var rollback *server.RollbackError
 	switch {
 	case errors.As(err, &refused):
 		return refused.Hint
@@ -86,6 +102,8 @@ func hintOf(err error) string {
 		return "stop it first, or ask it: vaultpamd status"
 	case errors.As(err, &usage):
 		return "vaultpamd help"
+	case errors.As(err, &rollback):
+		return "vaultpamd restore --help"
 	case errors.Is(err, errNotServing):
 		return "vaultpamd serve"
 	}
@@ -102,7 +120,8 @@ sessions, and keeps the ledger.
 Begin with: vaultpamd init --name pam.example.eu
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the data directory is held by
-another process.`,
+another process, 4 fsck found what a start of the server mends, 5 fsck found
+other damage, 6 a restore is refused because entries could be lost.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          known,
@@ -115,7 +134,8 @@ another process.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("dir", p.defaultDir(), "data directory (VAULTPAMD_DIR)")
 	root.AddCommand(
-		p.initCommand(), p.serveCommand(), p.statusCommand(), p.settingCommand(),
+		p.initCommand(), p.serveCommand(), p.statusCommand(), p.settingCommand(), p.clockCommand(),
+		p.backupCommand(), p.restoreCommand(), p.fsckCommand(),
 		p.targetCommand(), p.emergencyCommand(), p.versionCommand(), p.demoCommand(),
 	)
 	return root

@@ -30,10 +30,10 @@ func Apply(s State, e *store.Entry, texts Texts) (State, error) {
 		return s, fmt.Errorf("%w: entry %d is %s", ErrApply, e.Index, e.Event.EventType())
 	}
 	a := applier{State: s, entry: e, texts: texts}
+	a.next, a.time = e.Index+1, e.Onward()
 	if err := a.apply(); err != nil {
 		return s, fmt.Errorf("%w: entry %d, %s: %w", ErrApply, e.Index, e.Event.EventType(), err)
 	}
-	a.next, a.time = e.Index+1, e.Time
 	return a.State, nil
 }
 
@@ -52,6 +52,8 @@ func (a *applier) apply() error {
 		a.rules = e.Rules
 	case *store.LedgerRestored:
 		return a.ledgerRestored(e)
+	case *store.ClockAccepted:
+		return a.clockAccepted(e)
 	case *store.SettingChanged:
 		a.settings = a.settings.set(e.Setting, e.Value)
 	case *store.UserAdded:
@@ -105,6 +107,14 @@ func (a *applier) ledgerRestored(e *store.LedgerRestored) error {
 		return errors.New("the base of serials was not raised")
 	}
 	a.bases = a.bases.set(a.entry.Index, e.Base)
+	return nil
+}
+
+func (a *applier) clockAccepted(e *store.ClockAccepted) error {
+	if e.Time > a.entry.Time {
+		return errors.New("the time that was accepted is after the entry's own")
+	}
+	a.resets = a.resets.set(a.entry.Index, struct{}{})
 	return nil
 }
 

@@ -45,9 +45,16 @@ func (c CreateLedger) decide(s State, now store.Millis) (Decision, error) {
 	return d, nil
 }
 
-// serialStep is how far a restore raises the base of serials: beyond what any
-// ledger can have given out since its backup. 2^52 leaves room for 65,000 steps.
-const serialStep = 1 << 36
+const (
+	// serialStep is the least that a restore raises the base of serials by.
+	serialStep = 1 << 36
+	// serialRate is how many serials a millisecond is worth, and serialEpoch is
+	// 2026-01-01: a base made from the time of the restore is beyond what any
+	// ledger has given out until then, also one that was restored from the same
+	// backup before. It stays below 2^52 until 2168.
+	serialRate  = 1 << 10
+	serialEpoch = store.Millis(1_767_225_600_000)
+)
 
 // RestoreLedger is the first command after a restore that may have lost entries.
 // Size and Root are of a later checkpoint that was shown, or zero. No certificate
@@ -59,9 +66,13 @@ type RestoreLedger struct {
 }
 
 //nolint:unparam // a Command may be refused; this one never is
-func (c RestoreLedger) decide(s State, _ store.Millis) (Decision, error) {
+func (c RestoreLedger) decide(s State, now store.Millis) (Decision, error) {
+	base := s.base() + serialStep
+	if now > serialEpoch {
+		base = max(base, uint64(now-serialEpoch)*serialRate)
+	}
 	return Decision{
 		Actor:  store.Actor{Local: true},
-		Events: []store.Event{&store.LedgerRestored{Base: s.base() + serialStep, Size: c.Size, Root: c.Root}},
+		Events: []store.Event{&store.LedgerRestored{Base: base, Size: c.Size, Root: c.Root}},
 	}, nil
 }

@@ -205,3 +205,21 @@ func TestErasedHandle(t *testing.T) {
 		t.Error("issued")
 	}
 }
+
+// TestS10SameBackupTwice: two servers that are made of one backup, a drill and
+// the real thing, give out no serial in common.
+func TestS10SameBackupTwice(t *testing.T) {
+	c := found(t)
+	var bases []uint64
+	for _, later := range []time.Duration{0, time.Hour} {
+		d, _, err := access.Decide(c.state, access.RestoreLedger{}, c.at().Time().Add(later))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bases = append(bases, d.Events[0].(*store.LedgerRestored).Base)
+	}
+	// As many as the first could have issued in the hour between, at a million a second.
+	if bases[1]-bases[0] < 3600*1_000_000 {
+		t.Errorf("bases %d", bases)
+	}
+}

@@ -40,11 +40,15 @@ const (
 // MaxClockBehind later: no entry is dated before the one before it.
 func Decide(s State, c Command, now time.Time) (Decision, store.Millis, error) {
 	at := store.At(now)
+	if accept, ok := c.(AcceptClock); ok {
+		d, err := accept.decide(s, at)
+		return d, max(at, s.time), err
+	}
 	if s.time-at > store.Millis(MaxClockBehind/time.Millisecond) {
 		return Decision{}, 0, &Refusal{
 			Kind:    Clock,
 			Message: fmt.Sprintf("the server's clock is at %s, before its last entry at %s, so nothing is decided", second(at), second(s.time)),
-			Hint:    "set the server's clock right",
+			Hint:    "set the server's clock right; if it is right and the ledger is not: vaultpamd clock accept",
 		}
 	}
 	at = max(at, s.time)

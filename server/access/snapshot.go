@@ -25,6 +25,7 @@ type snapshot struct {
 	Name        string
 	UserCA      []byte
 	TargetCA    []byte
+	Resets      []store.Index
 	Bases       []pair[store.Index, uint64]
 	Settings    []pair[store.Setting, string]
 	Users       []snapUser
@@ -73,6 +74,9 @@ func (s State) Snapshot() ([]byte, error) {
 	x := snapshot{Next: s.next, Time: s.time, Rules: s.rules, Name: s.name}
 	if s.userCA != nil {
 		x.UserCA, x.TargetCA = s.userCA.Marshal(), s.targetCA.Marshal()
+	}
+	for i := range s.resets.all() {
+		x.Resets = append(x.Resets, i)
 	}
 	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
@@ -135,6 +139,9 @@ func OpenSnapshot(data []byte, texts Texts) (State, error) {
 }
 
 func (x *snapshot) fill(s *State, texts Texts) {
+	for _, i := range x.Resets {
+		s.resets = s.resets.set(i, struct{}{})
+	}
 	for _, p := range x.Bases {
 		s.bases = s.bases.set(p.K, p.V)
 	}

@@ -24,7 +24,8 @@ type State struct {
 	name     string
 	userCA   ssh.PublicKey
 	targetCA ssh.PublicKey
-	bases    table[store.Index, uint64] // serial base by the entry it begins at
+	resets   table[store.Index, struct{}] // entries after which times may go back
+	bases    table[store.Index, uint64]   // serial base by the entry it begins at
 	settings table[store.Setting, string]
 
 	users       table[store.UserID, User]
@@ -132,6 +133,7 @@ type refusal struct {
 // New returns the state before the ledger's birth.
 func New() State {
 	return State{
+		resets:      ordered[store.Index, struct{}](),
 		bases:       ordered[store.Index, uint64](),
 		settings:    ordered[store.Setting, string](),
 		users:       byID[store.UserID, User](),
@@ -170,6 +172,17 @@ func (s State) Next() store.Index { return s.next }
 
 // Time returns the moment of the last entry.
 func (s State) Time() store.Millis { return s.time }
+
+// Resets yields the indexes of the entries after which times may go back.
+func (s State) Resets() iter.Seq[store.Index] {
+	return func(yield func(store.Index) bool) {
+		for i := range s.resets.all() {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
 
 // Name returns the server's permanent name.
 func (s State) Name() string { return s.name }

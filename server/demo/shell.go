@@ -46,7 +46,8 @@ func (w *world) interact(ctx context.Context) error {
 	if shell == "" {
 		shell = "/bin/sh"
 	}
-	cmd := exec.Command(shell)
+	// Ctrl-C cancels ctx and belongs to what the user runs: the shell outlives it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), shell)
 	cmd.Env = append(w.environ(w.people[engineer]), "PS1=(vaultpam demo) $ ")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = w.Stdin, os.Stdout, os.Stderr
 	err := cmd.Run()
@@ -66,11 +67,11 @@ func (w *world) wrap(context.Context) error {
 	}
 	config := w.people[engineer].config()
 	for _, name := range []string{"ssh", "scp", "sftp"} {
-		real, err := exec.LookPath(name)
+		program, err := exec.LookPath(name)
 		if err != nil {
 			continue // then it is not there outside of the demo either
 		}
-		if err := script(filepath.Join(bin, name), real, "-F", config); err != nil {
+		if err := script(filepath.Join(bin, name), program, "-F", config); err != nil {
 			return err
 		}
 	}
@@ -88,5 +89,5 @@ func script(path string, words ...string) error {
 		words[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
 	text := "#!/bin/sh\nexec " + strings.Join(words, " ") + ` "$@"` + "\n"
-	return os.WriteFile(path, []byte(text), 0o700)
+	return os.WriteFile(path, []byte(text), 0o700) //nolint:gosec // its owner runs it
 }

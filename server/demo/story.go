@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -127,23 +128,46 @@ func (w *world) connect(ctx context.Context) error {
 func (w *world) replay(ctx context.Context) error {
 	w.say("%s, the auditor, reads what the session showed", auditor)
 	dana := w.people[auditor]
-	text, err := dana.vaultpam(ctx, "audit", "ls", "--type", "session.ended", "--json")
+	session, err := dana.lastSession(ctx)
 	if err != nil {
 		return err
 	}
-	var entries []struct {
-		Fields struct {
-			Session string `json:"session"`
-		} `json:"fields"`
-	}
-	if err := json.Unmarshal([]byte(text), &entries); err != nil || len(entries) == 0 {
-		return fmt.Errorf("no session is in the ledger: %w", err)
-	}
-	out, err := w.show(ctx, dana, "vaultpam", "play", "--text", entries[0].Fields.Session)
+	out, err := w.show(ctx, dana, "vaultpam", "play", "--text", session)
 	if err == nil && !strings.Contains(out, greeting) {
 		err = errors.New("the recording does not hold what the session showed")
 	}
 	return err
+}
+
+// lastSession returns the session that ended last. Its entry comes a moment after
+// ssh has ended.
+func (p *person) lastSession(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := p.vaultpam(ctx, "audit", "ls", "--type", "session.ended", "--json")
+		if err != nil {
+			return "", err
+		}
+		var entries []struct {
+			Fields struct {
+				Session string `json:"session"`
+			} `json:"fields"`
+		}
+		if err := json.Unmarshal([]byte(text), &entries); err != nil {
+			return "", fmt.Errorf("reading the ledger's answer: %w", err)
+		}
+		if len(entries) > 0 {
+			return entries[0].Fields.Session, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", errors.New("no session has ended")
+		}
+	}
 }
 
 // ask reads and verifies the ledger.

@@ -163,7 +163,8 @@ func (w *world) startServer(ctx context.Context, https, sshPort string) (string,
 	}
 }
 
-// startHost runs the system's sshd, or where there is none the built-in server.
+// startHost runs the system's sshd, or the built-in server where there is none or
+// where it would serve this account without terminals.
 func (w *world) startHost(ctx context.Context) error {
 	dir := filepath.Join(w.dir, "host")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -173,9 +174,12 @@ func (w *world) startHost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.host, err = target.StartSshd(ctx, target.SshdConfig{
-		Dir: dir, Target: open, CAs: cas, Logins: []store.Login{store.Login(w.login)},
-	})
+	err = target.ErrNoSshd
+	if target.SshdHasTerminals() {
+		w.host, err = target.StartSshd(ctx, target.SshdConfig{
+			Dir: dir, Target: open, CAs: cas, Logins: []store.Login{store.Login(w.login)},
+		})
+	}
 	if errors.Is(err, target.ErrNoSshd) {
 		w.host, err = target.StartBuiltin(ctx, target.BuiltinConfig{Dir: dir, Target: open, CAs: cas})
 	}
@@ -202,7 +206,8 @@ func (w *world) hostTrust() ([]ssh.PublicKey, error) {
 // startAgent runs an ssh-agent of the demo's own and waits for its socket.
 func (w *world) startAgent(ctx context.Context) error {
 	w.socket = filepath.Join(w.dir, "agent.sock")
-	w.agent = exec.Command("ssh-agent", "-D", "-a", w.socket)
+	// The shell needs it after a Ctrl-C, which cancels ctx; close ends it.
+	w.agent = exec.CommandContext(context.WithoutCancel(ctx), "ssh-agent", "-D", "-a", w.socket)
 	out, err := w.agent.StdoutPipe()
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ func (l *Ledger) Issue(ctx context.Context, c access.Command) (*ssh.Certificate,
 	if err != nil {
 		return nil, Result{}, fmt.Errorf("signing the certificate of entry %d: %w", r.First, err)
 	}
+	reach(afterSign)
 	return cert, r, nil
 }
 

@@ -33,7 +33,11 @@ type Config struct {
 	UserCA      *ca.Authority
 	TargetCA    *ca.Authority
 	Now         func() time.Time
-	Log         *slog.Logger
+	// Uptime is a second clock that nobody can set: the time since some fixed
+	// moment, through suspension too. Without it, it is the monotonic reading of
+	// Now.
+	Uptime func() time.Duration
+	Log    *slog.Logger
 }
 
 func (c Config) check() error {
@@ -83,6 +87,7 @@ type Ledger struct {
 	changed chan struct{} // closed at the next change of the view
 
 	// Of the writer's goroutine alone.
+	clock    *clock
 	texts    map[store.Commitment]string // handles
 	snapshot store.Index                 // size of the last snapshot
 }
@@ -148,6 +153,7 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 		stopped: make(chan struct{}),
 		changed: make(chan struct{}),
 		texts:   map[store.Commitment]string{},
+		clock:   newClock(c.Now, c.Uptime),
 	}
 	v := &view{state: s}
 	if loaded == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/vaultpam/vaultpam/store"
@@ -48,18 +49,38 @@ func (l *Ledger) Find(ctx context.Context, q store.Query) ([]*store.Entry, error
 }
 
 // Since returns the index of the first entry at or after a moment, or the
-// ledger's size where there is none. Entries are in the order of their times.
+// ledger's size where there is none. Entries are in the order of their times but
+// where a clock was accepted that had been wrong: then those that are dated into
+// the future count only if all behind them are at or after the moment too.
 func (l *Ledger) Since(ctx context.Context, t store.Millis) (store.Index, error) {
+	s := l.State()
+	starts := []store.Index{0}
+	for reset := range s.Resets() {
+		starts = append(starts, reset+1)
+	}
+	end := s.Next()
+	for _, start := range slices.Backward(starts) {
+		i, err := l.firstSince(ctx, start, end, t)
+		if err != nil || i > start {
+			return i, err
+		}
+		end = start
+	}
+	return 0, nil
+}
+
+// firstSince searches a run of entries whose times are in order.
+func (l *Ledger) firstSince(ctx context.Context, from, to store.Index, t store.Millis) (store.Index, error) {
 	var failed error
-	i := sort.Search(int(l.State().Next()), func(i int) bool {
-		e, _, err := l.Entry(ctx, store.Index(i))
+	i := sort.Search(int(to-from), func(i int) bool {
+		e, _, err := l.Entry(ctx, from+store.Index(i))
 		if err != nil {
 			failed = errors.Join(failed, err)
 			return true
 		}
 		return e.Time >= t
 	})
-	return store.Index(i), failed
+	return from + store.Index(i), failed
 }
 
 // Records returns stored bytes from an index on; see store.Backend.

@@ -161,6 +161,8 @@ type draft struct {
 	texts   map[store.Commitment]string
 	tree    *store.Tree
 	signed  []byte
+	// accepted says that the clock was accepted as right.
+	accepted bool
 }
 
 // decide turns each command of a batch into entries, against the state after
@@ -170,7 +172,12 @@ func (l *Ledger) decide(batch []*request) *draft {
 	d := &draft{base: base, state: base.state, texts: map[store.Commitment]string{}}
 	for _, r := range batch {
 		r.result, r.err = Result{}, nil
-		decision, at, err := access.Decide(d.state, r.command, l.Now())
+		now, err := l.clock.read()
+		if _, accepts := r.command.(access.AcceptClock); err != nil && !accepts {
+			r.err = err
+			continue
+		}
+		decision, at, err := access.Decide(d.state, r.command, now)
 		r.err = err
 		if len(decision.Events) == 0 {
 			continue
@@ -215,6 +222,9 @@ func (l *Ledger) draw(d *draft, r *request, decision access.Decision, at store.M
 	r.result = Result{First: d.state.Next(), Events: decision.Events, Time: at, unsigned: decision.Certificate}
 	d.side = append(d.side, r.side...)
 	d.records = append(d.records, records...)
+	if _, ok := r.command.(access.AcceptClock); ok {
+		d.accepted = true
+	}
 	d.state = state
 	return nil
 }
@@ -245,13 +255,18 @@ func (l *Ledger) append(ctx context.Context, d *draft) error {
 		return err
 	}
 	d.tree, d.signed = tree, signed
-	return l.Backend.Append(ctx, store.Batch{
+	reach(beforeAppend)
+	err = l.Backend.Append(ctx, store.Batch{
 		Expect:     store.Head{Size: d.base.tree.Size(), Checkpoint: d.base.checkpoint},
 		Records:    d.records,
 		Hashes:     hashes,
 		Checkpoint: signed,
 		Side:       d.side,
 	})
+	if err == nil {
+		reach(afterAppend)
+	}
+	return err
 }
 
 // publish makes a durable draft what everybody sees.
@@ -261,6 +276,9 @@ func (l *Ledger) publish(d *draft) {
 	}
 	for c, t := range d.texts {
 		l.texts[c] = t
+	}
+	if d.accepted {
+		l.clock.accept(l.Now(), l.clock.uptime())
 	}
 	l.show(&view{state: d.state, tree: d.tree, checkpoint: d.signed})
 }

@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -117,7 +118,7 @@ func bypasses() []bypass {
 	} {
 		rows = append(rows, bypass{"channel " + kind, func(t *testing.T, client *ssh.Client) {
 			_, _, err := client.OpenChannel(kind, payload)
-			refused, ok := err.(*ssh.OpenChannelError)
+			refused, ok := errors.AsType[*ssh.OpenChannelError](err)
 			if !ok || refused.Reason != ssh.Prohibited || !strings.HasPrefix(refused.Message, "vaultpam: ") {
 				t.Errorf("got %v", err)
 			}

@@ -132,7 +132,16 @@ func TestS3NestedCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	nested := *carol.cert
-	nested.SignatureKey = inner
+	nested.SignatureKey, nested.Signature = inner, nil
+	tbs := nested.Marshal()
+	tbs = tbs[:len(tbs)-4] // the length of the missing signature
+	var err error
+	if nested.Signature, err = w.gate.user.Sign(rand.Reader, tbs); err != nil {
+		t.Fatal(err)
+	}
+	if err := inner.Verify(tbs, nested.Signature); err != nil {
+		t.Fatalf("the attack was not built: %v", err)
+	}
 	w.refuses(t, nestedSigner{&nested, carol.signer})
 }
 

@@ -49,7 +49,7 @@ type channel struct {
 func (s *session) serveChannels(channels <-chan ssh.NewChannel, open *sync.WaitGroup) {
 	for nc := range channels {
 		if nc.ChannelType() != "session" {
-			s.noteRefused(0, "channel.refused", nc.ChannelType())
+			s.noteRefused("channel.refused", nc.ChannelType())
 			_ = nc.Reject(ssh.Prohibited, refusedChannelText(nc.ChannelType()))
 			continue
 		}

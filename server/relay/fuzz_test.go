@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/relay"
@@ -87,7 +88,7 @@ func FuzzRequests(f *testing.F) {
 		if e, err := relay.ParseExitSignal(b); err == nil && len(e.Signal) > 32 {
 			t.Errorf("exit signal %q", e.Signal)
 		}
-		if s := relay.Clean(string(b), 100); len(s) > 300 || strings.ContainsAny(s, "\x1b\x00\x9b\r") {
+		if s := relay.Clean(string(b), 100); len(s) > 300 || !utf8.ValidString(s) || strings.ContainsAny(s, "\x1b\x00\u009b\r") {
 			t.Errorf("clean text %q", s)
 		}
 	})

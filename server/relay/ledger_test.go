@@ -116,21 +116,3 @@ func (g *gate) awaitEnded(t testing.TB, n int) []relay.Ended {
 		}
 	}
 }
-
-// awaitStarted waits until n sessions have started.
-func (g *gate) awaitStarted(t testing.TB, n int) {
-	t.Helper()
-	for {
-		g.mu.Lock()
-		got, changed := len(g.started), g.changed
-		g.mu.Unlock()
-		if got >= n {
-			return
-		}
-		select {
-		case <-changed:
-		case <-time.After(20 * time.Second):
-			t.Fatalf("%d sessions have started, want %d", got, n)
-		}
-	}
-}

@@ -22,10 +22,10 @@ func Files(summary recording.Summary) []store.RecordingFile {
 	return all
 }
 
-// note writes a line into the recording's log. It reports whether what it says
-// may happen.
-func (s *session) note(channel int, event, detail string) bool {
-	if err := s.recording.Note(channel, event, recording.Text(detail)); err != nil {
+// note writes a line about the session into the recording's log. It reports
+// whether what it says may happen.
+func (s *session) note(event, detail string) bool {
+	if err := s.recording.Note(0, event, recording.Text(detail)); err != nil {
 		s.recorderFailed(err)
 		return false
 	}
@@ -33,11 +33,11 @@ func (s *session) note(channel int, event, detail string) bool {
 }
 
 // noteRefused notes what was refused, up to a bound.
-func (s *session) noteRefused(channel int, event, detail string) {
+func (s *session) noteRefused(event, detail string) {
 	switch n := s.refused.Add(1); {
 	case n < maxNotes:
-		s.note(channel, event, clean(detail, maxForeign))
+		s.note(event, clean(detail, maxForeign))
 	case n == maxNotes:
-		s.note(0, "notes.suppressed", "more was refused than is listed")
+		s.note("notes.suppressed", "more was refused than is listed")
 	}
 }

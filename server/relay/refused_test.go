@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func TestS22TargetOpensNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, kind := range kinds {
-		if _, ok := (<-refusals).(*ssh.OpenChannelError); !ok {
+		if _, ok := errors.AsType[*ssh.OpenChannelError](<-refusals); !ok {
 			t.Errorf("the target opened %s", kind)
 		}
 	}

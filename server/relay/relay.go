@@ -97,7 +97,7 @@ func (r *Relay) accept(ctx context.Context, l net.Listener, conns *sync.WaitGrou
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end that was asked for
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("accepting connections: %w", err)

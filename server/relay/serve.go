@@ -65,7 +65,7 @@ func (c *channel) clientRequest(r *ssh.Request) bool {
 	case "x11-req":
 		c.refuseRequest(r, forwardingText("X11 forwarding", "ssh -x, or ForwardX11 no, does not ask for it"))
 	default:
-		c.session.noteRefused(0, "request.refused", r.Type)
+		c.session.noteRefused("request.refused", r.Type)
 	}
 	return false
 }
@@ -73,7 +73,7 @@ func (c *channel) clientRequest(r *ssh.Request) bool {
 // refuseRequest notes a refusal; whoever then sits at a terminal reads it.
 // Without one it would only disturb programs that read standard error.
 func (c *channel) refuseRequest(r *ssh.Request, text string) {
-	c.session.noteRefused(0, "request.refused", r.Type)
+	c.session.noteRefused("request.refused", r.Type)
 	if c.state.pty != nil && !c.state.running && len(c.state.notices) < maxNotices {
 		c.state.notices = append(c.state.notices, text)
 	}
@@ -88,11 +88,11 @@ func (c *channel) forward(r *ssh.Request) bool {
 func (c *channel) askPty(r *ssh.Request) bool {
 	pty, err := parsePty(r.Payload)
 	if err != nil || c.state.pty != nil || c.state.running {
-		c.session.noteRefused(0, "request.refused", r.Type)
+		c.session.noteRefused("request.refused", r.Type)
 		return false
 	}
 	if !c.session.permits("permit-pty") {
-		c.session.noteRefused(0, "request.refused", r.Type)
+		c.session.noteRefused("request.refused", r.Type)
 		return false
 	}
 	// The channel's label hangs on the answer, so it is always asked for.
@@ -107,11 +107,11 @@ func (c *channel) askPty(r *ssh.Request) bool {
 func (c *channel) askEnv(r *ssh.Request) bool {
 	env, err := parseEnv(r.Payload)
 	if err != nil || c.state.running || c.state.env >= maxEnv {
-		c.session.noteRefused(0, "env.refused", clean(env.Name, maxEnvName))
+		c.session.noteRefused("env.refused", clean(env.Name, maxEnvName))
 		return false
 	}
 	c.state.env++
-	return c.session.note(0, "env.sent", env.Name+"="+env.Value) && c.forward(r)
+	return c.session.note("env.sent", env.Name+"="+env.Value) && c.forward(r)
 }
 
 // askProgram begins the channel's record and then has the target start what the
@@ -131,7 +131,7 @@ func (c *channel) askProgram(r *ssh.Request) bool {
 	}
 	name, payload := r.Type, r.Payload
 	if forced, ok := c.session.forced(); ok {
-		if !c.session.note(0, "command.replaced", string(kind)+" "+command) {
+		if !c.session.note("command.replaced", string(kind)+" "+command) {
 			return false
 		}
 		kind, command = recording.Exec, forced
@@ -224,7 +224,7 @@ func (s *session) globals(requests <-chan *ssh.Request) {
 			_ = r.Reply(true, nil)
 			continue
 		}
-		s.noteRefused(0, "request.refused", r.Type)
+		s.noteRefused("request.refused", r.Type)
 		_ = r.Reply(false, nil)
 	}
 }

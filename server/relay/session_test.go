@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -126,7 +127,7 @@ func TestExitStatusIsNeverLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := session.CombinedOutput("echo out; echo err >&2; exit 3")
-		exit, ok := err.(*ssh.ExitError)
+		exit, ok := errors.AsType[*ssh.ExitError](err)
 		if !ok || exit.ExitStatus() != 3 || len(out) != 8 {
 			t.Fatalf("run %d of %d: %v, output %q", i, runs, err, out)
 		}

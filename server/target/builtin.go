@@ -161,7 +161,7 @@ func (b *Builtin) serve(raw net.Conn) {
 	running.Go(func() { ssh.DiscardRequests(requests) })
 	for offered := range channels {
 		if offered.ChannelType() != "session" {
-			offered.Reject(ssh.UnknownChannelType, "the demo's built-in host has sessions only")
+			_ = offered.Reject(ssh.UnknownChannelType, "the demo's built-in host has sessions only")
 			continue
 		}
 		channel, requests, err := offered.Accept()

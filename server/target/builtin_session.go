@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strings"
 	"sync"
 
@@ -46,7 +47,7 @@ func (s *builtinSession) serve(ctx context.Context, requests <-chan *ssh.Request
 	for request := range requests {
 		// A reply that can't be sent means that the connection, and so this loop,
 		// ends.
-		request.Reply(s.answer(ctx, request), nil)
+		_ = request.Reply(s.answer(ctx, request), nil)
 	}
 	cancel()
 	s.running.Wait()
@@ -109,8 +110,10 @@ func (s *builtinSession) start(ctx context.Context, program string, args ...stri
 		return false
 	}
 	s.started = true
-	command := exec.Command(program, args...)
-	command.Env = append(s.env, "HOME="+s.account.HomeDir, "USER="+s.account.Username, "LOGNAME="+s.account.Username,
+	// finish is what ends it with ctx, together with all its descendants: a kill
+	// of the program alone would leave those without a parent to find them by.
+	command := exec.CommandContext(context.WithoutCancel(ctx), program, args...)
+	command.Env = append(slices.Clone(s.env), "HOME="+s.account.HomeDir, "USER="+s.account.Username, "LOGNAME="+s.account.Username,
 		"SHELL=/bin/sh", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin")
 	if info, err := os.Stat(s.account.HomeDir); err == nil && info.IsDir() {
 		command.Dir = s.account.HomeDir
@@ -136,13 +139,14 @@ func (s *builtinSession) start(ctx context.Context, program string, args ...stri
 func (s *builtinSession) onTerminal(command *exec.Cmd) ([]io.Closer, []func()) {
 	command.Stdin, command.Stdout, command.Stderr = s.slave, s.slave, s.slave
 	controlTerminal(command)
-	// Ends when the channel does.
-	go io.Copy(s.terminal, s.channel)
+	// This copy and those below end when either side is closed, and what could
+	// not be delivered then has nobody left who would hear of it.
+	go func() { _, _ = io.Copy(s.terminal, s.channel) }()
 	return []io.Closer{s.terminal}, []func(){func() {
 		// Only the command's own copies keep the terminal's other side open now:
 		// reading fails when they are closed.
 		s.slave.Close()
-		io.Copy(s.channel, s.terminal)
+		_, _ = io.Copy(s.channel, s.terminal)
 	}}
 }
 
@@ -155,12 +159,12 @@ func (s *builtinSession) onPipes(command *exec.Cmd) ([]io.Closer, []func(), erro
 	}
 	// Ends when the channel does, or at its EOF, which the command sees too.
 	go func() {
-		io.Copy(stdin, s.channel)
+		_, _ = io.Copy(stdin, s.channel)
 		stdin.Close()
 	}()
 	return []io.Closer{stdin, stdout, stderr}, []func(){
-		func() { io.Copy(s.channel, stdout) },
-		func() { io.Copy(s.channel.Stderr(), stderr) },
+		func() { _, _ = io.Copy(s.channel, stdout) },
+		func() { _, _ = io.Copy(s.channel.Stderr(), stderr) },
 	}, nil
 }
 
@@ -169,7 +173,7 @@ func (s *builtinSession) onPipes(command *exec.Cmd) ([]io.Closer, []func(), erro
 // command left behind may still hold.
 func (s *builtinSession) finish(ctx context.Context, command *exec.Cmd, closers []io.Closer, copies []func()) {
 	ended := context.AfterFunc(ctx, func() {
-		killTree(command.Process)
+		_ = killTree(command.Process) // what it can't kill loses its pipes below
 		for _, closer := range closers {
 			closer.Close()
 		}
@@ -180,10 +184,11 @@ func (s *builtinSession) finish(ctx context.Context, command *exec.Cmd, closers 
 		output.Go(copying)
 	}
 	output.Wait()
-	command.Wait()
-	s.channel.CloseWrite()
+	_ = command.Wait() // ProcessState says how it ended
+	// A client that went away can't be told how.
+	_ = s.channel.CloseWrite()
 	name, message := exitMessage(command.ProcessState)
-	s.channel.SendRequest(name, false, ssh.Marshal(message))
+	_, _ = s.channel.SendRequest(name, false, ssh.Marshal(message))
 	// The client answers with its own close, which ends serve.
 	s.channel.Close()
 }

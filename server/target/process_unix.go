@@ -3,6 +3,7 @@
 package target
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -30,7 +31,7 @@ func killTree(root *os.Process) error {
 	}
 	for pid := range stopped {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			root.Kill()
+			_ = root.Kill() // what is told is the first failure
 			return fmt.Errorf("killing process %d: %w", pid, err)
 		}
 	}
@@ -80,7 +81,8 @@ func children(pid int) []int {
 }
 
 func childrenByPs(pid int) []int {
-	text, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
+	// A kill is finished even when what asked for it is cancelled.
+	text, err := exec.CommandContext(context.Background(), "ps", "-A", "-o", "pid=,ppid=").Output()
 	if err != nil {
 		return nil
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +34,27 @@ func openPty() (master, slave *os.File, err error) {
 		return nil, nil, err
 	}
 	return master, slave, nil
+}
+
+// SshdHasTerminals reports whether an sshd that the current account runs can give
+// its sessions terminals. It hands each to the group tty, which an ordinary user
+// can't do where /dev/pts is mounted without that group.
+func SshdHasTerminals() bool {
+	if os.Geteuid() == 0 {
+		return true
+	}
+	master, slave, err := openPty()
+	if err != nil {
+		return false
+	}
+	defer master.Close()
+	defer slave.Close()
+	var stat unix.Stat_t
+	if err := control(slave, func(fd int) error { return unix.Fstat(fd, &stat) }); err != nil {
+		return false
+	}
+	tty, err := user.LookupGroup("tty")
+	return err != nil || strconv.FormatUint(uint64(stat.Gid), 10) == tty.Gid
 }
 
 func resize(terminal *os.File, size windowChange) error {

@@ -76,12 +76,16 @@ type scanError struct {
 }
 
 func (e *scanError) Error() string {
+	cause := e.cause
+	if op, ok := errors.AsType[*net.OpError](cause); ok {
+		cause = op.Err // what is left out is the address, once more
+	}
 	text := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, e.cause.Error())
+	}, cause.Error())
 	if len(text) > maxScanError {
 		text = text[:maxScanError] + " (cut)"
 	}

@@ -105,7 +105,7 @@ func StartSshd(ctx context.Context, config SshdConfig) (*Sshd, error) {
 var errPortTaken = errors.New("port taken")
 
 func launchSshd(ctx context.Context, config SshdConfig, hostKeys []ssh.PublicKey) (*Sshd, error) {
-	address, err := freeAddress()
+	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +113,12 @@ func launchSshd(ctx context.Context, config SshdConfig, hostKeys []ssh.PublicKey
 	if err != nil {
 		return nil, err
 	}
-	// Standard error is a pipe that Wait would read to its end; a process that a
-	// user left behind may hold it open for ever.
-	command := exec.Command(config.Program, "-D", "-e", "-f", configPath(config.Dir), "-o", "ListenAddress="+address)
+	// The context bounds the start alone, so it doesn't end the process: Stop does.
+	command := exec.CommandContext(context.WithoutCancel(ctx), config.Program, "-D", "-e", "-f", configPath(config.Dir), "-o", "ListenAddress="+address)
 	command.Stderr = log
 	command.Dir = config.Dir
+	// Standard error is a pipe that Wait would read to its end; a process that a
+	// user left behind may hold it open for ever.
 	command.WaitDelay = time.Second
 	if err := command.Start(); err != nil {
 		log.Close()
@@ -126,13 +127,12 @@ func launchSshd(ctx context.Context, config SshdConfig, hostKeys []ssh.PublicKey
 	s := &Sshd{address: address, hostKeys: hostKeys, command: command, log: log, exited: make(chan struct{})}
 	// Ends when sshd ends, at the latest by Stop.
 	go func() {
-		command.Wait()
+		_ = command.Wait() // the log says why it ended, or Stop knows
 		log.Close()
 		close(s.exited)
 	}()
 	if err := s.ready(ctx); err != nil {
-		s.Stop()
-		return nil, err
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
@@ -193,8 +193,8 @@ func (s *Sshd) Stop() error {
 }
 
 // freeAddress returns an address on loopback that nobody listens on now.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("choosing a port: %w", err)
 	}

@@ -28,7 +28,7 @@ func prepareSshd(config SshdConfig) ([]ssh.PublicKey, error) {
 		return nil, err
 	}
 	caFile := filepath.Join(config.Dir, "vaultpam_ca.pub")
-	if err := os.WriteFile(caFile, []byte(authorities), 0o644); err != nil {
+	if err := os.WriteFile(caFile, []byte(authorities), 0o600); err != nil {
 		return nil, err
 	}
 	hostKeys, _, keyFiles, err := hostKeysIn(config.Dir)
@@ -70,7 +70,7 @@ func trustLines(config SshdConfig, caFile string) ([]string, error) {
 	}
 	principals := filepath.Join(config.Dir, "principals")
 	line := me.Username + "@" + string(config.Target) + "\n"
-	if err := os.WriteFile(principals, []byte(line), 0o644); err != nil {
+	if err := os.WriteFile(principals, []byte(line), 0o600); err != nil {
 		return nil, err
 	}
 	return []string{
@@ -125,12 +125,11 @@ func isMatch(line string) bool {
 
 // makePrivsepDir makes the directory into which Debian's sshd locks its
 // unprivileged half. The package's service makes it at its start, so it is
-// missing where sshd was never started (containers).
+// missing where sshd was never started (containers). A system without /run has
+// it elsewhere.
 func makePrivsepDir() error {
-	if _, err := os.Stat("/run"); err != nil {
-		return nil
-	}
-	if err := os.Mkdir("/run/sshd", 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := os.Mkdir("/run/sshd", 0o755) //nolint:gosec // as the package makes it: it is everybody's, and empty
+	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("making sshd's privilege separation directory: %w", err)
 	}
 	return nil

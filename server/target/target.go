@@ -61,6 +61,10 @@ func checkTarget(name store.TargetName) error {
 	return err
 }
 
+// typeDSA is the type of a DSA key (RFC 4253, section 6.6), by its name because
+// the library has deprecated its own.
+const typeDSA = "ssh-dss"
+
 // checkCA refuses what must never stand in a file of trusted authorities. A
 // certificate as an authority would make everything that its key signs valid
 // (CVE-2025-49825).
@@ -71,7 +75,7 @@ func checkCA(key ssh.PublicKey) error {
 	if _, ok := key.(*ssh.Certificate); ok || strings.Contains(key.Type(), "-cert-v01@") {
 		return fmt.Errorf("CA key is a certificate (%s): want a plain public key", key.Type())
 	}
-	if key.Type() == ssh.InsecureKeyAlgoDSA {
+	if key.Type() == typeDSA {
 		return errors.New("CA key is a DSA key: want Ed25519, ECDSA or RSA")
 	}
 	return nil

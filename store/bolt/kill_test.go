@@ -94,7 +94,7 @@ func appendForEver(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		h.Appended(t, batch)
-		if _, err := fmt.Printf("%d %x\n", h.Head().Size, h.LogKey); err != nil {
+		if _, err := fmt.Fprintf(os.Stdout, "%d %x\n", h.Head().Size, h.LogKey); err != nil {
 			t.Fatal(err) // the parent is gone
 		}
 	}

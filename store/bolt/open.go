@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -138,9 +139,9 @@ func openDB(path string, options *bbolt.Options) (*bbolt.DB, error) {
 	options.InitialMmapSize = 1 << 30
 	db, err := bbolt.Open(path, 0o600, options)
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, store.ErrHeld
-	case errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrChecksum), errors.Is(err, bbolterrors.ErrVersionMismatch):
 		return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
 	return db, err

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -71,7 +72,7 @@ func (b *Backend) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
 		}
 		return done
 	})
-	if err == nil || done != nil || errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if err == nil || done != nil || errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
 		return closedError(err)
 	}
 	return b.commitError(id, err)
@@ -121,7 +122,7 @@ func (b *Backend) commitError(id int, err error) error {
 
 // closedError covers a Close while the call was waiting for its turn.
 func closedError(err error) error {
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
 		return store.ErrClosed
 	}
 	return err

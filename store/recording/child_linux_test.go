@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func child(t *testing.T, role, dir string, wrapper ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	check(t, err)
-	argv := append(wrapper, exe)
+	argv := append(slices.Clone(wrapper), exe)
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "VAULTPAM_RECORDING_CHILD="+role, "VAULTPAM_RECORDING_DIR="+dir)
 	cmd.Stderr = os.Stderr

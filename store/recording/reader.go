@@ -240,7 +240,8 @@ func unescapeOne(s []byte) (rune, int) {
 	if len(s) < 2 {
 		return 0, 0
 	}
-	r, size := rune(0), 2
+	var r rune
+	size := 2
 	switch s[1] {
 	case '"', '\\':
 		r = rune(s[1])

@@ -74,7 +74,7 @@ func TestRecordingTellsWhatHappened(t *testing.T) {
 	for _, l := range session.Log() {
 		events = append(events, l.Event)
 	}
-	wantLog := "session.opened env.refused channel.opened channel.opened channel.closed channel.opened"
+	wantLog := "session.opened env.refused channel.opened channel.opened channel.closed channel.opened" //nolint:dupword // two channels in a row
 	if got := strings.Join(events[:6], " "); got != wantLog {
 		t.Errorf("log is %s, want %s", got, wantLog)
 	}

@@ -50,6 +50,19 @@ func (s *Store) Recover(ctx context.Context, end time.Time) ([]Summary, error) {
 	return sums, errors.Join(errs...)
 }
 
+// RecoverSession closes one recording as Recover does, and does nothing where it
+// has its end marker. One that is being written is refused.
+func (s *Store) RecoverSession(ctx context.Context, id store.SessionID, end time.Time) error {
+	if !s.claim(id) {
+		return fmt.Errorf("recovering recording %v: it is being written", id)
+	}
+	defer s.release(id)
+	if _, err := s.recover(ctx, id, end); err != nil {
+		return fmt.Errorf("recovering recording %v: %w", id, err)
+	}
+	return nil
+}
+
 // recover closes one recording; the summary of one that is closed has no reason.
 func (s *Store) recover(ctx context.Context, id store.SessionID, end time.Time) (Summary, error) {
 	if err := ctx.Err(); err != nil {

@@ -1,0 +1,208 @@
+//go:build linux
+
+package crash_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+)
+
+// TestR3InitIsDurableFirst: the configuration, whose presence says that a data
+// directory is one, gets its name after everything else is on disk, and the
+// secrets are shown after the configuration is.
+func TestR3InitIsDurableFirst(t *testing.T) {
+	h := &house{dir: filepath.Join(t.TempDir(), "data"), https: freeAddress(t), ssh: freeAddress(t)}
+	trace := filepath.Join(t.TempDir(), "trace")
+	line := append(traced(trace), append([]string{program("vaultpamd")}, h.initArgs()...)...)
+	if out, err := exec.Command(line[0], line[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("vaultpamd init: %v\n%s", err, out)
+	}
+	d := newDisk(h.dir)
+	marked, shown := false, false
+	for _, s := range readTrace(t, trace) {
+		switch p := s.paths(); {
+		case strings.HasPrefix(s.name, "rename") && p[1] == h.path("vaultpam.yaml"):
+			marked = true
+			// Leftovers of making a file are nobody's.
+			if lost := d.lost(".tmp", ".new-"); len(lost) > 0 {
+				t.Errorf("the directory is marked as complete, and not on disk is: %v", lost)
+			}
+		case s.name == "write" && strings.HasPrefix(s.args, "1<"):
+			shown = true
+			if lost := d.lost(".tmp", ".new-"); len(lost) > 0 {
+				t.Errorf("the secrets are shown, and not on disk is: %v", lost)
+			}
+		}
+		d.take(t, s)
+	}
+	if !marked || !shown {
+		t.Errorf("marked: %v, shown: %v", marked, shown)
+	}
+}
+
+// TestR3CommitIsDurableFirst: the page that makes a batch count is written when
+// the batch is on disk, and whoever waits for it hears of it after that page is.
+func TestR3CommitIsDurableFirst(t *testing.T) {
+	h := newHouse(t, filepath.Join(t.TempDir(), "data"))
+	h.serves.stop(t, h)
+	trace := filepath.Join(t.TempDir(), "trace")
+	p := h.serve(t, traced(trace)...)
+	const n = 30
+	for range n { // one after the other: an answer can't be somebody else's
+		if _, err := h.carol.certificate(t.Context(), h.carol.client, h.userCA); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.stop(t, h)
+	d := newDisk(h.dir)
+	commits, answers := 0, 0
+	for _, s := range readTrace(t, trace) {
+		lost := d.files[h.path("ledger.db")]
+		switch {
+		case s.state == ends:
+		case s.name == "pwrite64" && s.path == h.path("ledger.db") && isMeta(t, s):
+			commits++
+			if len(lost) > 0 {
+				t.Errorf("a batch is made to count, and %d of its writes are not on disk", len(lost))
+			}
+		case s.name == "write" && strings.HasPrefix(s.path, "socket:"):
+			answers++
+			if len(lost) > 0 {
+				t.Errorf("somebody is answered, and %d writes are not on disk", len(lost))
+			}
+		}
+		d.take(t, s)
+	}
+	if commits < n || answers < n {
+		t.Errorf("%d commits and %d answers, want at least %d", commits, answers, n)
+	}
+	h.serve(t)
+	h.check(t)
+}
+
+// isMeta reports whether a write is of one of bbolt's two meta pages, which are
+// the first of the file.
+func isMeta(t *testing.T, s step) bool {
+	t.Helper()
+	from, size := s.offset(t)
+	return from < 2*pageSize && size == pageSize
+}
+
+const pageSize = 4096 // store/bolt fixes it
+
+// TestR3SessionIsDurableFirst: the target is not spoken to before the session's
+// entry and the beginning of its recording are on disk, and the entry that holds
+// a recording's hashes is written when the recording is.
+func TestR3SessionIsDurableFirst(t *testing.T) {
+	h := newHouse(t, filepath.Join(t.TempDir(), "data"))
+	h.serves.stop(t, h)
+	trace := filepath.Join(t.TempDir(), "trace")
+	p := h.serve(t, traced(trace)...)
+	k := h.talk(t.Context())
+	t.Cleanup(func() { k.wait(t) })
+	h.awaitLive(t, k)
+	h.host.Stop() // the session ends with its target
+	k.wait(t)
+	p.stop(t, h)
+	_, port, err := net.SplitHostPort(h.host.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDisk(h.dir)
+	unpromised := []string{"vaultpamd.pid", "vaultpamd.sock"}
+	connected, ended, recorded := false, false, false
+	for _, s := range readTrace(t, trace) {
+		switch {
+		case s.name == "connect" && strings.Contains(s.args, "htons("+port+")") && s.state != ends:
+			connected = true
+			if lost := d.lost(unpromised...); len(lost) > 0 {
+				t.Errorf("the target is connected to, and not on disk is: %v", lost)
+			}
+		case s.name == "write" && strings.HasSuffix(s.path, ".cast"):
+			recorded = true
+		case s.name == "pwrite64" && recorded && s.path == h.path("ledger.db") && s.state != ends:
+			ended = true
+			if lost := d.lost(append(unpromised, "ledger.db")...); len(lost) > 0 {
+				t.Errorf("the session's end is written, and not on disk is: %v", lost)
+			}
+		}
+		d.take(t, s)
+	}
+	if !connected || !recorded || !ended {
+		t.Errorf("connected: %v, recorded: %v, ended: %v", connected, recorded, ended)
+	}
+	h.serve(t)
+	h.check(t)
+	h.checkRecording(t, h.audit.newest, k.shown)
+}
+
+// TestR3ClientReplacesWhole: what a user's machine knows is replaced by files
+// that were on disk before they got their names.
+func TestR3ClientReplacesWhole(t *testing.T) {
+	h := newHouse(t, filepath.Join(t.TempDir(), "data"))
+	added, err := h.ada.client.InviteUser(t.Context(), "carol")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := filepath.Join(t.TempDir(), "home")
+	trace := filepath.Join(t.TempDir(), "trace")
+	line := append(traced(trace), program("vaultpam"), "--home", home, "enroll", "--code-stdin", added.Invitation)
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Env = append(os.Environ(), "VAULTPAM_KEYRING=off", "SSH_AUTH_SOCK=")
+	typed, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var link string
+	if _, err := fmt.Fscanln(shows, &link); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(link, "secret=")
+	secret, _, _ := strings.Cut(rest, "&")
+	code, err := totp.GenerateCode(secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(typed, code); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("vaultpam enroll: %v\n%s", err, &stderr)
+	}
+	d := newDisk(home)
+	replaced := map[string]bool{}
+	for _, s := range readTrace(t, trace) {
+		if p := s.paths(); strings.HasPrefix(s.name, "rename") && d.within(p[1]) {
+			name := strings.TrimPrefix(p[1], home)
+			replaced[filepath.Base(filepath.Dir(name))+"/"+filepath.Base(name)] = true
+			// What can't be read of an identity is made anew.
+			if len(d.files[p[0]]) > 0 && !strings.Contains(p[1], "id_ed25519") {
+				t.Errorf("%s gets its name before its content is on disk", name)
+			}
+		}
+		d.take(t, s)
+	}
+	for _, want := range []string{"//config.json", "//session"} {
+		if !replaced[want] {
+			t.Errorf("%s was not replaced, only %v", want, replaced)
+		}
+	}
+}

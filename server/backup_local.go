@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/vaultpam/vaultpam/server/api"
+)
+
+// RouteLocalBackup streams a backup. The answer ends in one of two trailers,
+// backupDone or backupFailed; an answer with neither was cut off.
+var RouteLocalBackup = api.Route{Method: "POST", Path: "/v1/local/backup", Who: api.WhoAnybody, Does: "stream a backup, encrypted"}
+
+const (
+	backupDone   = "Vaultpam-Backup"        // BackupResult as JSON
+	backupFailed = "Vaultpam-Backup-Failed" // why, on one line
+)
+
+// localBackup answers RouteLocalBackup. It may take as long as it takes; it ends
+// with the server.
+func (n *Node) localBackup(w http.ResponseWriter, r *http.Request) {
+	var q BackupRequest
+	if err := decode(w, r, &q); err != nil {
+		n.refuse(w, r, err)
+		return
+	}
+	if _, err := ParseRecipients(q.Recipients); err != nil {
+		n.refuse(w, r, api.NewError(api.KindInvalid, "", "%v", err))
+		return
+	}
+	control := http.NewResponseController(w)
+	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
+		n.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Trailer", backupDone+", "+backupFailed)
+	result, err := n.Backup(r.Context(), w, q)
+	if err == nil {
+		var text []byte
+		if text, err = json.Marshal(result); err == nil {
+			w.Header().Set(backupDone, string(text))
+			return
+		}
+	}
+	n.Log.Error("a backup failed", "error", err)
+	// The administrator on the machine may read the log anyway.
+	w.Header().Set(backupFailed, strings.Join(strings.Fields(err.Error()), " "))
+}
+
+// ErrNotServing means that no server answers on a data directory's socket.
+var ErrNotServing = errors.New("no vaultpamd serves this data directory")
+
+// FetchBackup has the running server of a data directory write a backup, and
+// returns ErrNotServing where there is none.
+func (d Dir) FetchBackup(ctx context.Context, to io.Writer, r BackupRequest) (BackupResult, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return BackupResult{}, fmt.Errorf("asking for a backup: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, RouteLocalBackup.Method, "http://localhost"+RouteLocalBackup.Path, strings.NewReader(string(body)))
+	if err != nil {
+		return BackupResult{}, fmt.Errorf("asking for a backup: %w", err)
+	}
+	c := d.LocalClient()
+	c.Timeout = 0 // ctx ends it
+	defer c.CloseIdleConnections()
+	res, err := c.Do(req)
+	if errors.Is(err, fs.ErrPermission) {
+		return BackupResult{}, fmt.Errorf("asking for a backup takes the server's own account, or root: %w", err)
+	}
+	if err != nil {
+		return BackupResult{}, fmt.Errorf("%w: %w", ErrNotServing, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		var problem api.Error
+		if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&problem); err != nil {
+			return BackupResult{}, fmt.Errorf("asking for a backup: %s", res.Status)
+		}
+		return BackupResult{}, &problem
+	}
+	if _, err := io.Copy(to, res.Body); err != nil {
+		return BackupResult{}, fmt.Errorf("taking the backup: %w", err)
+	}
+	if why := res.Trailer.Get(backupFailed); why != "" {
+		return BackupResult{}, errors.New(why)
+	}
+	var result BackupResult
+	if err := json.Unmarshal([]byte(res.Trailer.Get(backupDone)), &result); err != nil {
+		return BackupResult{}, errors.New("taking the backup: the server did not say that it is whole")
+	}
+	return result, nil
+}
