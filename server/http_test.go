@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,16 +45,16 @@ func TestBodiesThatAreRefused(t *testing.T) {
 }
 
 // An endless body that a server would have to read to its end.
-type endless struct{ read int }
+type endless struct{ read atomic.Int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	if e.read > 64<<20 {
+	if e.read.Load() > 64<<20 {
 		return 0, errors.New("the server reads for ever")
 	}
 	for i := range p {
 		p[i] = ' '
 	}
-	e.read += len(p)
+	e.read.Add(int64(len(p)))
 	return len(p), nil
 }
 
@@ -76,8 +77,8 @@ func TestS32HugeBodiesAreNotRead(t *testing.T) {
 			_ = resp.Body.Close() // it is of no more interest
 		}
 		// What lies in the buffers between the two is not what the server reads.
-		if body.read > 16<<20 {
-			t.Errorf("%s: the server took %d bytes", name, body.read)
+		if read := body.read.Load(); read > 16<<20 {
+			t.Errorf("%s: the server took %d bytes", name, read)
 		}
 	}
 }

@@ -60,7 +60,11 @@ func stub(dir string, args []string) error {
 		return err
 	}
 	defer conn.Close()
-	go io.Copy(conn, os.Stdin) // ends with the process
+	go func() { // ends with the process
+		io.Copy(conn, os.Stdin)
+		// ssh is gone: the server has to know, or both would wait for ever.
+		conn.(*net.TCPConn).CloseWrite()
+	}()
 	_, err = io.Copy(os.Stdout, conn)
 	return err
 }
