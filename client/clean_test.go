@@ -47,7 +47,8 @@ func FuzzClean(f *testing.F) {
 				t.Errorf("%q: %U is left", got, r)
 			}
 		}
-		if len(in) < 8<<10 && client.Clean(got) != got {
+		// Escapes are longer than what they stand for, and what is too long is cut.
+		if len(got) <= 8<<10 && client.Clean(got) != got {
 			t.Errorf("%q: not clean the second time", got)
 		}
 	})
