@@ -33,7 +33,10 @@ func (c *Client) EnrollBegin(ctx context.Context, token [32]byte) (api.EnrollBeg
 		len(r.URI) > 1<<10 || Clean(r.URI) != r.URI {
 		return api.EnrollBeginResponse{}, fmt.Errorf("%w: not a TOTP secret", ErrAnswer)
 	}
-	return r, grammar(store.ParseHandle, r.Handle)
+	if err := grammar(store.ParseHandle, r.Handle); err != nil {
+		return api.EnrollBeginResponse{}, err
+	}
+	return r, nil
 }
 
 // EnrollFinish uses an invitation up, proving with a code that the secret

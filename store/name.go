@@ -52,7 +52,8 @@ func isLogin(s string) bool {
 	}
 	account, domain, hasDomain := strings.Cut(s, "@")
 	if hasDomain {
-		if !isTargetName(strings.ToLower(domain)) {
+		// Lower case is taken of ASCII alone: strings.ToLower turns "İ" into "i".
+		if !isASCII(domain) || !isTargetName(strings.ToLower(domain)) {
 			return false
 		}
 	} else {
@@ -89,6 +90,15 @@ func isTargetName(s string) bool {
 			if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
 		}
 	}
 	return true

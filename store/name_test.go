@@ -23,6 +23,9 @@ func TestNames(t *testing.T) {
 		accept string // the grammars that accept it
 	}{
 		{"carol", "handle login target"},
+		// Letters that are ASCII only once they are in lower case.
+		{"carol@\u0130", ""},
+		{"carol@\u212a.example", ""},
 		{"a", "handle login target"},
 		{"7", "handle login target"},
 		{"carol-2", "handle login target"},
