@@ -33,10 +33,7 @@ func (c *Client) EnrollBegin(ctx context.Context, token [32]byte) (api.EnrollBeg
 		len(r.URI) > 1<<10 || Clean(r.URI) != r.URI {
 		return api.EnrollBeginResponse{}, fmt.Errorf("%w: not a TOTP secret", ErrAnswer)
 	}
-	if err := grammar(store.ParseHandle, r.Handle); err != nil {
-		return api.EnrollBeginResponse{}, err
-	}
-	return r, nil
+	return held(r, store.ParseHandle, r.Handle)
 }
 
 // EnrollFinish uses an invitation up, proving with a code that the secret
@@ -82,7 +79,7 @@ func (c *Client) Status(ctx context.Context) (api.StatusResponse, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, grammar(store.ParseHandle, r.Handle)
+	return held(r, store.ParseHandle, r.Handle)
 }
 
 // MaxCertificate is the longest validity of a user certificate that a client
@@ -170,7 +167,7 @@ func invited(r api.AddUserResponse, err error) (api.AddUserResponse, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, grammar(api.ParseInvitation, r.Invitation)
+	return held(r, api.ParseInvitation, r.Invitation)
 }
 
 // RemoveUser removes a person.
@@ -259,4 +256,14 @@ func grammar[T any](parse func(string) (T, error), s string) error {
 		return fmt.Errorf("%w: %s", ErrAnswer, Clean(err.Error()))
 	}
 	return nil
+}
+
+// held returns an answer that is held to a grammar, and nothing of one that is
+// not: a caller who shows it before looking at the error shows nothing.
+func held[A, T any](answer A, parse func(string) (T, error), text string) (A, error) {
+	if err := grammar(parse, text); err != nil {
+		var none A
+		return none, err
+	}
+	return answer, nil
 }
