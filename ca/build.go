@@ -190,11 +190,7 @@ func toBeSigned(cert *ssh.Certificate) ([]byte, error) {
 	if err := checkAuthority(cert.SignatureKey); err != nil {
 		return nil, fmt.Errorf("authority key: %w", err)
 	}
-	unsigned := *cert
-	unsigned.Signature = nil
-	blob := unsigned.Marshal()
-	// Without a signature the last field is its length, zero.
-	return blob[: len(blob)-4 : len(blob)-4], nil
+	return encode(cert)
 }
 
 // seconds is the inverse of time.Time.Unix within the bounds that the lint keeps.

@@ -45,6 +45,24 @@ func CheckUser(cert *ssh.Certificate, authority ssh.PublicKey, now time.Time, so
 	return user, nil
 }
 
+// CheckEmergency is what can be said of an emergency certificate: it was signed
+// by exactly this authority, it keeps every rule of the lint, and now is within
+// its validity. It returns what it opens. It does not prove that the other side
+// holds the key. Its errors are those of CheckUser.
+func CheckEmergency(cert *ssh.Certificate, authority ssh.PublicKey, now time.Time) (TargetPrincipal, error) {
+	tbs, err := checkSignature(cert, authority)
+	if err != nil {
+		return TargetPrincipal{}, err
+	}
+	if err := Lint(Emergency, tbs); err != nil {
+		return TargetPrincipal{}, err
+	}
+	if err := checkTime(cert, now); err != nil {
+		return TargetPrincipal{}, err
+	}
+	return ParseTargetPrincipal(cert.ValidPrincipals[0])
+}
+
 // checkSignature returns the signed bytes. Until it has, the certificate is a
 // stranger's text, and no error repeats any of it.
 func checkSignature(cert *ssh.Certificate, authority ssh.PublicKey) ([]byte, error) {

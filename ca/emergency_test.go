@@ -172,3 +172,38 @@ func TestDump(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckEmergency: what opens hosts past the relay is told from everything
+// else that is signed.
+func TestCheckEmergency(t *testing.T) {
+	key, id := newKey(t), newKey(t)
+	a := newAuthority(t, ca.Emergency, key)
+	good := issue(t, a, request(ca.Emergency, key.PublicKey(), id.PublicKey()))
+	opens, err := ca.CheckEmergency(good, key.PublicKey(), now)
+	if want := (ca.TargetPrincipal{Login: "root", Target: "db1"}); err != nil || opens != want {
+		t.Fatalf("%+v, error %v, want %+v", opens, err, want)
+	}
+	other := newKey(t)
+	altered := *good
+	altered.ValidPrincipals = []string{"root@db2"}
+	for what, c := range map[string]struct {
+		cert *ssh.Certificate
+		now  time.Time
+		want error
+	}{
+		"before its time":      {good, now.Add(-time.Hour), ca.ErrNotYetValid},
+		"after its time":       {good, now.Add(time.Hour), ca.ErrExpired},
+		"another authority":    {issue(t, newAuthority(t, ca.Emergency, other), request(ca.Emergency, other.PublicKey(), id.PublicKey())), now, ca.ErrForeign},
+		"a target certificate": {issue(t, newAuthority(t, ca.Target, key), request(ca.Target, key.PublicKey(), id.PublicKey())), now, ca.ErrWrongType},
+		"an altered principal": {&altered, now, ca.ErrSignature},
+		"nothing":              {nil, now, ca.ErrMalformed},
+		"nothing but a name":   {&ssh.Certificate{ValidPrincipals: []string{"root@db1"}}, now, ca.ErrMalformed},
+		"a host certificate":   {issue(t, newAuthority(t, ca.Host, key), request(ca.Host, key.PublicKey(), id.PublicKey())), now, ca.ErrWrongType},
+		"a user's certificate": {issue(t, newAuthority(t, ca.User, key), request(ca.User, key.PublicKey(), id.PublicKey())), now, ca.ErrPrincipal},
+	} {
+		got, err := ca.CheckEmergency(c.cert, key.PublicKey(), c.now)
+		if !errors.Is(err, c.want) || got != (ca.TargetPrincipal{}) {
+			t.Errorf("%s: %+v, error %v, want %v", what, got, err, c.want)
+		}
+	}
+}

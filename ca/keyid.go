@@ -14,7 +14,7 @@ import (
 // of a user's choosing can imitate another field:
 //
 //	vaultpam:user:HANDLE:SIGNIN        SIGNIN is the decimal index of the sign-in's entry
-//	vaultpam:target:HANDLE:SESSIONID
+//	vaultpam:target:HANDLE:SESSIONID   HANDLE is - where the server opened the session for itself
 //	vaultpam:host:NAME                 NAME comes last and may be an IPv6 address
 //	vaultpam:emergency:TARGET
 //
@@ -28,7 +28,10 @@ type KeyID struct {
 	Target  store.TargetName
 }
 
-const keyIDPrefix = "vaultpam:"
+const (
+	keyIDPrefix = "vaultpam:"
+	nobody      = "-" // no handle begins with it
+)
 
 // UserKeyID names the person and the sign-in that a user certificate stands on.
 func UserKeyID(handle store.Handle, signIn store.Index) KeyID {
@@ -39,6 +42,9 @@ func UserKeyID(handle store.Handle, signIn store.Index) KeyID {
 func TargetKeyID(handle store.Handle, session store.SessionID) KeyID {
 	return KeyID{Kind: Target, Handle: handle, Session: session}
 }
+
+// ErrandKeyID names a session that the server opened for itself.
+func ErrandKeyID(session store.SessionID) KeyID { return KeyID{Kind: Target, Session: session} }
 
 // HostKeyID names the host that a host certificate speaks for.
 func HostKeyID(name HostName) KeyID { return KeyID{Kind: Host, Host: name} }
@@ -56,6 +62,9 @@ func (id KeyID) String() string {
 	case User:
 		return head + string(id.Handle) + ":" + strconv.FormatUint(uint64(id.SignIn), 10)
 	case Target:
+		if id.Handle == "" {
+			return head + nobody + ":" + id.Session.String()
+		}
 		return head + string(id.Handle) + ":" + id.Session.String()
 	case Host:
 		return head + string(id.Host)
@@ -94,8 +103,10 @@ func parseKeyID(s string) (KeyID, error) {
 		return id, err
 	}
 	handle, rest, _ := strings.Cut(rest, ":")
-	if id.Handle, err = store.ParseHandle(handle); err != nil {
-		return id, err
+	if kind != Target || handle != nobody {
+		if id.Handle, err = store.ParseHandle(handle); err != nil {
+			return id, err
+		}
 	}
 	if kind == User {
 		id.SignIn, err = parseSignIn(rest)

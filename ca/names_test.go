@@ -146,6 +146,7 @@ func FuzzParseTargetPrincipal(f *testing.F) {
 func keyIDs() []ca.KeyID {
 	return []ca.KeyID{
 		ca.UserKeyID("carol", 4711), ca.UserKeyID("carol@corp.example", 1<<52-1), ca.TargetKeyID("carol", session),
+		ca.ErrandKeyID(session),
 		ca.HostKeyID("db1.pam"), ca.HostKeyID("2001:db8::1"), ca.EmergencyKeyID("db1"),
 	}
 }
@@ -154,7 +155,7 @@ func FuzzParseKeyID(f *testing.F) {
 	for _, id := range keyIDs() {
 		f.Add(id.String())
 	}
-	for _, s := range []string{"", "vaultpam:", "vaultpam:user:carol:01", "vaultpam:user:a:b:1", "vaultpam:root:x", "carol serial 7"} {
+	for _, s := range []string{"", "vaultpam:", "vaultpam:user:carol:01", "vaultpam:user:a:b:1", "vaultpam:root:x", "carol serial 7", "vaultpam:user:-:7", "vaultpam:target::x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -221,6 +221,57 @@ func (c *Client) RemoveTarget(ctx context.Context, name store.TargetName) error 
 	return err
 }
 
+// CheckTarget has the server look which other ways into a target there are.
+func (c *Client) CheckTarget(ctx context.Context, name store.TargetName, login string) (api.Check, error) {
+	return c.check(ctx, api.RouteCheck, name, api.ErrandRequest{Login: login})
+}
+
+// LastCheck returns what the last look at a target found; its Entry is 0 where
+// nobody has looked yet.
+func (c *Client) LastCheck(ctx context.Context, name store.TargetName) (api.Check, error) {
+	return c.check(ctx, api.RouteLastCheck, name, nil)
+}
+
+// ClosingTarget begins to shut a target's other ways in.
+func (c *Client) ClosingTarget(ctx context.Context, name store.TargetName, q api.ClosingRequest) (api.ClosingResponse, error) {
+	r, err := call[api.ClosingResponse](ctx, c, request{route: api.RouteClosing, path: []string{string(name)}, body: q})
+	if err != nil {
+		return r, err
+	}
+	for _, key := range r.HostKeys {
+		if err := grammar(ParseHostKey, key); err != nil {
+			return api.ClosingResponse{}, err
+		}
+	}
+	if err := api.CheckHost(r.Address); err != nil || r.Check.Target != string(name) {
+		return api.ClosingResponse{}, fmt.Errorf("%w: not an answer about %s", ErrAnswer, name)
+	}
+	return r, nil
+}
+
+// ClosedTarget has the server look whether a target's other ways in are shut, and
+// note that they are.
+func (c *Client) ClosedTarget(ctx context.Context, name store.TargetName, q api.ClosingRequest) (api.Check, error) {
+	return c.check(ctx, api.RouteClosed, name, q)
+}
+
+// ReopenTarget has the server take back what shut a target's other ways in.
+func (c *Client) ReopenTarget(ctx context.Context, name store.TargetName, login string) (api.Check, error) {
+	return c.check(ctx, api.RouteReopen, name, api.ErrandRequest{Login: login})
+}
+
+func (c *Client) check(ctx context.Context, route api.Route, name store.TargetName, body any) (api.Check, error) {
+	r, err := call[api.Check](ctx, c, request{route: route, path: []string{string(name)}, body: body})
+	if err != nil {
+		return r, err
+	}
+	// The figures and the lists say the same, or one of them is not to be shown.
+	if r.Target != string(name) || r.Doors != uint64(len(r.Ways)) || r.Unread != uint64(len(r.Unknown)) {
+		return api.Check{}, fmt.Errorf("%w: not a check of %s", ErrAnswer, name)
+	}
+	return r, nil
+}
+
 // Grants returns all grants.
 func (c *Client) Grants(ctx context.Context) ([]api.Grant, error) {
 	return call[[]api.Grant](ctx, c, request{route: api.RouteGrants})

@@ -84,20 +84,6 @@ func TestS35InfoIsHeldToItsGrammar(t *testing.T) {
 	}
 }
 
-func TestUpdateNeverTakesAnotherLedger(t *testing.T) {
-	f, other := newFake(t), newFake(t)
-	s := f.settings(t)
-	moved := f.info()
-	moved.Relay, moved.Suffix = "relay2.example.eu:22", "corp"
-	next, err := s.Update(moved)
-	if err != nil || next.Relay != moved.Relay || next.Suffix != "corp" {
-		t.Errorf("a relay that moved: %v, %v", next, err)
-	}
-	if _, err := s.Update(other.info()); !errors.Is(err, client.ErrOtherLedger) {
-		t.Errorf("another log key: got %v, want ErrOtherLedger", err)
-	}
-}
-
 func TestHomesOfOthersAreRefused(t *testing.T) {
 	h := newHome(t, nil)
 	f := newFake(t)

@@ -9,8 +9,6 @@ import (
 	"io/fs"
 	"net"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -56,19 +54,6 @@ func NewSettings(server string, pin []byte, handle store.Handle, info api.Info) 
 	return s, nil
 }
 
-// Update returns the settings with what a server may change: where its relay
-// is, the suffix and the host CA. Another ledger is ErrOtherLedger.
-func (s Settings) Update(info api.Info) (Settings, error) {
-	next, err := NewSettings(s.Server, s.Pin, s.Handle, info)
-	if err != nil {
-		return Settings{}, err
-	}
-	if next.Name != s.Name || next.Origin != s.Origin || string(next.LogKey) != string(s.LogKey) {
-		return Settings{}, ErrOtherLedger
-	}
-	return next, nil
-}
-
 // check holds everything that reaches a file, a command line or a screen to its
 // grammar, when it comes from a server and when it is read back.
 func (s Settings) check() error {
@@ -101,9 +86,6 @@ func (s Settings) check() error {
 	}
 	return nil
 }
-
-// HostCAKey returns the key that signs the relay's host certificates.
-func (s Settings) HostCAKey() (ssh.PublicKey, error) { return ParseHostKey(s.HostCA) }
 
 // Config returns how to reach the server, but for the timeout.
 func (s Settings) Config() Config { return Config{Server: s.Server, Pin: s.Pin} }

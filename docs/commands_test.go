@@ -1,15 +1,11 @@
 package docs_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,21 +14,30 @@ import (
 // add"); its value are the names of its flags.
 type commands map[string]map[string]bool
 
+// The pages that the programs write themselves.
+const (
+	clientPage = "docs/commands.md"
+	serverPage = "docs/server-commands.md"
+)
+
 var (
 	flagLine   = regexp.MustCompile(`^\s+(?:-\w, |    )--([a-z][a-z-]*)`)
 	makeTarget = regexp.MustCompile(`^([a-z][a-z-]*):`)
 )
 
-// clientCommands reads the reference page, which a test of cmd/vaultpam holds
-// to the program.
-func clientCommands(t *testing.T) commands {
+// commandsOf reads a program's reference page, which a test of the program holds
+// to it. The flags stand beside every command's own.
+func commandsOf(t *testing.T, program, page string, common ...string) commands {
 	t.Helper()
 	all := commands{}
 	var flags map[string]bool
-	for _, l := range read(t, filepath.Join(root, "docs", "commands.md")).lines {
-		if name, ok := strings.CutPrefix(l.text, "## vaultpam"); ok && !l.code {
-			flags = map[string]bool{"home": true, "help": true}
-			all["vaultpam"+name] = flags
+	for _, l := range read(t, filepath.Join(root, filepath.FromSlash(page))).lines {
+		if name, ok := strings.CutPrefix(l.text, "## "+program); ok && !l.code {
+			flags = map[string]bool{"help": true}
+			for _, name := range common {
+				flags[name] = true
+			}
+			all[program+name] = flags
 		} else if m := flagLine.FindStringSubmatch(l.text); m != nil && l.code && flags != nil {
 			flags[m[1]] = true
 		}
@@ -46,68 +51,6 @@ func clientCommands(t *testing.T) commands {
 		}
 	}
 	return all
-}
-
-// serverCommands reads the source of cmd/vaultpamd: each function that builds a
-// command has its flags beside it, and the groups add what stands in their own
-// function.
-func serverCommands(t *testing.T) commands {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, "cmd", "vaultpamd", "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := commands{"vaultpamd": {"dir": true, "help": true}, "vaultpamd help": {}}
-	for _, path := range files {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
-				addServerCommands(all, f)
-			}
-		}
-	}
-	return all
-}
-
-func addServerCommands(all commands, f *ast.FuncDecl) {
-	var uses []string
-	flags := map[string]bool{"dir": true, "help": true}
-	ast.Inspect(f.Body, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.KeyValueExpr:
-			if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Use" {
-				if word, _, _ := strings.Cut(literal(n.Value), " "); word != "vaultpamd" {
-					uses = append(uses, word)
-				}
-			}
-		case *ast.CallExpr:
-			if s, ok := n.Fun.(*ast.SelectorExpr); ok && strings.HasSuffix(s.Sel.Name, "Var") && len(n.Args) > 1 {
-				flags[literal(n.Args[1])] = true
-			}
-		}
-		return true
-	})
-	if len(uses) == 0 {
-		return
-	}
-	all["vaultpamd "+uses[0]] = flags
-	for _, sub := range uses[1:] {
-		all["vaultpamd "+uses[0]+" "+sub] = flags
-	}
-}
-
-func literal(e ast.Expr) string {
-	if l, ok := e.(*ast.BasicLit); ok && l.Kind == token.STRING {
-		text, _ := strconv.Unquote(l.Value)
-		return text
-	}
-	return ""
 }
 
 // makeTargets returns what make can be asked for.
@@ -129,7 +72,11 @@ func makeTargets(t *testing.T) commands {
 // Every command in the documentation, be it in a block or in a sentence, is one
 // that the program has, with flags that it has.
 func TestCommandsExist(t *testing.T) {
-	programs := map[string]commands{"vaultpam": clientCommands(t), "vaultpamd": serverCommands(t), "make": makeTargets(t)}
+	programs := map[string]commands{
+		"vaultpam":  commandsOf(t, "vaultpam", clientPage, "home"),
+		"vaultpamd": commandsOf(t, "vaultpamd", serverPage, "dir"),
+		"make":      makeTargets(t),
+	}
 	for name, all := range programs {
 		if len(all) < 8 {
 			t.Fatalf("only %d commands of %s found: %v", len(all), name, slices.Sorted(maps.Keys(all)))
@@ -137,8 +84,8 @@ func TestCommandsExist(t *testing.T) {
 	}
 	checked := map[string]int{}
 	for _, p := range pages(t) {
-		if p.path == "docs/commands.md" {
-			continue // written by the program itself
+		if p.path == clientPage || p.path == serverPage {
+			continue // written by the programs themselves
 		}
 		var typed []reference
 		for _, l := range p.lines {

@@ -34,10 +34,11 @@ type line struct {
 	code   bool
 }
 
-// pages returns the documentation, without templates, whose links are not meant.
-func pages(t *testing.T) []page {
+// files returns what in the tree has a name that ends so, as paths seen from
+// here. What git does not track by convention is left out.
+func files(t *testing.T, ending string) []string {
 	t.Helper()
-	var found []page
+	var found []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -46,13 +47,25 @@ func pages(t *testing.T) []page {
 		if d.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "bin" || name == "dist") {
 			return fs.SkipDir
 		}
-		if filepath.Ext(name) == ".md" && name != "template.md" {
-			found = append(found, read(t, path))
+		if strings.HasSuffix(name, ending) {
+			found = append(found, path)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return found
+}
+
+// pages returns the documentation, without templates, whose links are not meant.
+func pages(t *testing.T) []page {
+	t.Helper()
+	var found []page
+	for _, path := range files(t, ".md") {
+		if filepath.Base(path) != "template.md" {
+			found = append(found, read(t, path))
+		}
 	}
 	if len(found) < 10 {
 		t.Fatalf("only %d pages found", len(found))

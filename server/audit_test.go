@@ -74,18 +74,24 @@ func (p *past) readAll() {
 		if len(p.moments) == 0 || !p.moments[len(p.moments)-1].Equal(e.Time.Time()) {
 			p.moments = append(p.moments, e.Time.Time())
 		}
-		switch v := e.Event.(type) {
-		case *store.UserAdded:
-			text, err := p.node.Ledger().Text(p.t.Context(), v.User, v.Handle)
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			p.handles[v.User] = text
-		case *store.TargetAdded:
-			p.targets[e.Index] = string(v.Name)
-		}
+		p.name(e)
 	}
 	slices.Reverse(p.entries)
+}
+
+// name takes note of whom and what an entry gives a name.
+func (p *past) name(e *store.Entry) {
+	p.t.Helper()
+	switch v := e.Event.(type) {
+	case *store.UserAdded:
+		text, err := p.node.Ledger().Text(p.t.Context(), v.User, v.Handle)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.handles[v.User] = text
+	case *store.TargetAdded:
+		p.targets[e.Index] = string(v.Name)
+	}
 }
 
 // concerns says whom and what an entry is about, by its own reading of events.
@@ -166,12 +172,12 @@ func (p *past) naive(q question) []uint64 {
 
 func (p *past) questions() []question {
 	size := uint64(len(p.entries))
-	kinds := []string{"", "certificate.issued", "session.started", "user.removed", "target.added", "ledger.created", "no.such", "x'--"}
-	users := []string{"", "carol", "erin", "dana", adminIs, "nobody", "u", "*"}
+	kinds := []string{"", "certificate.issued", "session.started", "user.removed", "target.added", "ledger.created"}
+	users := []string{"", "carol", "erin", "dana", adminIs}
 	for id := range p.handles {
 		users = append(users, id.String())
 	}
-	targets := []string{"", "db1", "db2", "old", "db9", "0"}
+	targets := []string{"", "db1", "db2", "old"}
 	first, last := p.moments[0], p.moments[len(p.moments)-1]
 	middle := p.moments[len(p.moments)/2]
 	times := [][2]time.Time{
@@ -227,7 +233,7 @@ func TestAuditFindsWhatANaiveReaderFinds(t *testing.T) {
 
 func TestAuditPagesAreCompleteAndWithoutDuplicates(t *testing.T) {
 	p := newPast(t)
-	for _, q := range []question{{}, {user: "carol"}, {target: "db1"}, {user: "carol", target: "db2"}, {kind: "session.started"}, {user: "nobody"}} {
+	for _, q := range []question{{}, {user: "carol"}, {target: "db1"}, {user: "carol", target: "db2"}, {kind: "session.started"}} {
 		for _, limit := range []int{1, 2, 3, 7, 100} {
 			var got []uint64
 			for {
@@ -256,7 +262,7 @@ func TestSessionsAreFoundByTheNamesOfTheirDay(t *testing.T) {
 	p := newPast(t)
 	for query, want := range map[string]int{
 		"": 4, "?user=carol": 4, "?target=db1": 2, "?target=db2": 2, "?user=carol&target=db1": 2, "?user=erin": 0, "?target=old": 0,
-		"?user=nobody": 0, "?limit=3": 3, "?until=2020-01-01T00:00:00Z": 0, "?since=2020-01-01T00:00:00Z": 4,
+		"?limit=3": 3, "?until=2020-01-01T00:00:00Z": 0, "?since=2020-01-01T00:00:00Z": 4,
 	} {
 		got := must[[]api.Session](p.site, p.dana, "GET", api.RouteSessions.Path+query, nil)
 		if len(got) != want {
@@ -286,6 +292,15 @@ func TestAuditQuestionsThatMakeNoSense(t *testing.T) {
 			if e := p.refused(p.ask("GET", path+"?"+query, dana.token, nil), 400); e.Detail == "" {
 				t.Errorf("%s?%s: %+v", path, query, e)
 			}
+		}
+	}
+	// A name that is mistyped must not look as if nothing had happened.
+	for query, status := range map[string]int{
+		"user=nobody": 404, "user=u": 404, "user=*": 404, "target=db9": 404, "target=0": 404, "user=carol&target=db9": 404,
+		"type=no.such": 400, "type=x'--": 400, "type=certificate.issue": 400,
+	} {
+		if e := p.refused(p.ask("GET", api.RouteEntries.Path+"?"+query, dana.token, nil), status); e.Detail == "" {
+			t.Errorf("%s: %+v", query, e)
 		}
 	}
 }

@@ -105,5 +105,7 @@ func (l *later) add(e *store.Entry) {
 		l.openings[v.Source] = true
 	case *store.SessionStarted:
 		l.openings[v.Source] = true
+	case *store.TargetChecked:
+		l.openings[v.Report] = true
 	}
 }

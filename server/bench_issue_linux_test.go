@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
@@ -28,8 +29,8 @@ func workerCounts() []int { return []int{1, 8, 32} }
 
 // BenchmarkIssuance issues user certificates for fresh Ed25519 keys: over HTTPS
 // from the real program (sign-in checked, rules decided, durable on disk), then
-// the same from the ledger in this process, without HTTPS, and what a bare
-// signature costs.
+// the same from the ledger in this process, without HTTPS, what a bare signature
+// costs, and the same again from such other systems as peers finds.
 func BenchmarkIssuance(b *testing.B) {
 	n := startNode(b)
 	cell := newCell(b)
@@ -47,6 +48,13 @@ func BenchmarkIssuance(b *testing.B) {
 		rows = append(rows, row{fmt.Sprintf("https/workers=%d", workers), func(b *testing.B) []figure {
 			return n.issue(b, users[:workers])
 		}})
+	}
+	for _, p := range peers(b) {
+		for _, workers := range workerCounts() {
+			rows = append(rows, row{fmt.Sprintf("%s/workers=%d", p.name, workers), func(b *testing.B) []figure {
+				return p.issue(b, workers)
+			}})
+		}
 	}
 	compare(b, "issuance on "+filesystem(b, n.dir), rows)
 }
@@ -95,75 +103,117 @@ func load(b *testing.B, workers int, prepare func(worker int) func() error) []fi
 
 // issue asks the server over kept connections, one for each user.
 func (n *benchNode) issue(b *testing.B, users []*benchUser) []figure {
-	callers := make([]*caller, len(users))
 	size := n.size(b)
-	var before time.Duration
-	figures := load(b, len(users), func(i int) func() error {
-		callers[i] = newCaller(b, users[i])
-		if i == len(users)-1 {
-			before = n.cpu(b)
-		}
-		return callers[i].issue
-	})
-	spent := n.cpu(b) - before
-	for _, c := range callers {
-		c.check(b)
-	}
+	figures := n.ask(b, len(users), func(b *testing.B, worker int) *caller {
+		u := users[worker]
+		return newCaller(b, u.client.Server(), cycle(requests(b, api.RouteCertificate.Path, u.client.Server(), http.Header{
+			api.TokenHeader: {"Bearer " + base64.RawURLEncoding.EncodeToString(u.token)},
+		}, func(key ssh.PublicKey) any {
+			return api.CertificateRequest{PublicKey: string(ssh.MarshalAuthorizedKey(key))}
+		})))
+	}, check)
 	// Every certificate has an entry; each caller had one before the clock ran.
 	if got, want := n.size(b), size+uint64(b.N+len(users)); got != want {
 		b.Fatalf("the ledger has %d entries, want %d", got, want)
 	}
+	return figures
+}
+
+// ask loads the server with one caller for each worker and adds what that cost
+// the server. check looks at the last answer of each.
+func (m measured) ask(b *testing.B, workers int, newCaller func(b *testing.B, worker int) *caller, check func(*testing.B, []byte)) []figure {
+	b.Helper()
+	callers := make([]*caller, workers)
+	var before time.Duration
+	figures := load(b, workers, func(i int) func() error {
+		callers[i] = newCaller(b, i)
+		if i == workers-1 {
+			before = m.cpu(b)
+		}
+		return callers[i].issue
+	})
+	spent := m.cpu(b) - before
+	for _, c := range callers {
+		check(b, c.answer)
+	}
 	return append(figures,
 		figure{"server-cpu-ms/cert", spent.Seconds() * 1e3 / float64(b.N)},
-		figure{"server-peak-MiB", n.peak(b)},
-		figure{"server-own-MiB", n.heap(b)},
+		figure{"server-peak-MiB", m.peak(b)},
+		figure{"server-own-MiB", m.heap(b)},
 	)
 }
 
 // A caller asks for certificates on one connection. It does as little as it can
 // besides, because it shares the processors with the server.
 type caller struct {
-	conn     *tls.Conn
-	reader   *bufio.Reader
-	requests [][]byte // each for a key of its own
-	sent     int
-	answer   []byte // the last
+	conn   *tls.Conn
+	reader *bufio.Reader
+	next   func() []byte // the request to send
+	answer []byte        // the last
 }
 
-const keysPerCaller = 64
-
 // newCaller connects and gets one certificate, so that the handshake is over.
-func newCaller(b *testing.B, u *benchUser) *caller {
+func newCaller(b *testing.B, address string, next func() []byte) *caller {
 	b.Helper()
-	// The handshake is not what is measured, and u.client has held the server to
-	// its pin.
-	conn, err := tls.Dial("tcp", u.client.Server(), &tls.Config{InsecureSkipVerify: true})
+	// The handshake is not what is measured, and who serves was started here.
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { conn.Close() })
-	c := &caller{conn: conn, reader: bufio.NewReader(conn)}
-	for range keysPerCaller {
-		body, err := json.Marshal(api.CertificateRequest{PublicKey: string(ssh.MarshalAuthorizedKey(freshKey(b)))})
-		if err != nil {
-			b.Fatal(err)
-		}
-		c.requests = append(c.requests, fmt.Appendf(nil,
-			"%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: vaultpam\r\nContent-Length: %d\r\n%s: Bearer %s\r\nAccept: application/json\r\nContent-Type: application/json\r\n\r\n%s",
-			api.RouteCertificate.Method, api.RouteCertificate.Path, u.client.Server(), len(body),
-			api.TokenHeader, base64.RawURLEncoding.EncodeToString(u.token), body))
-	}
+	c := &caller{conn: conn, reader: bufio.NewReader(conn), next: next}
 	if err := c.issue(); err != nil {
 		b.Fatal(err)
 	}
 	return c
 }
 
+const keysPerCaller = 64
+
+// requests are POSTs of JSON, each for a fresh key.
+func requests(b *testing.B, path, host string, header http.Header, body func(ssh.PublicKey) any) [][]byte {
+	b.Helper()
+	all := make([][]byte, keysPerCaller)
+	for i := range all {
+		all[i] = request(b, path, host, header, body(freshKey(b)))
+	}
+	return all
+}
+
+func request(b *testing.B, path, host string, header http.Header, body any) []byte {
+	b.Helper()
+	data, err := json.Marshal(body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := http.NewRequest(http.MethodPost, "https://"+host+path, bytes.NewReader(data))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header = header.Clone()
+	r.Header.Set("User-Agent", "vaultpam")
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Content-Type", "application/json")
+	var wire bytes.Buffer
+	if err := r.Write(&wire); err != nil {
+		b.Fatal(err)
+	}
+	return wire.Bytes()
+}
+
+// cycle gives the requests out again and again.
+func cycle(all [][]byte) func() []byte {
+	sent := 0
+	return func() []byte {
+		sent++
+		return all[sent%len(all)]
+	}
+}
+
 func (c *caller) issue() error {
-	if _, err := c.conn.Write(c.requests[c.sent%len(c.requests)]); err != nil {
+	if _, err := c.conn.Write(c.next()); err != nil {
 		return err
 	}
-	c.sent++
 	resp, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
 		return err
@@ -172,17 +222,17 @@ func (c *caller) issue() error {
 	if c.answer, err = io.ReadAll(resp.Body); err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 { // step-ca answers 201
 		return fmt.Errorf("%s: %s", resp.Status, c.answer)
 	}
 	return nil
 }
 
 // check reads the last answer as a client does.
-func (c *caller) check(b *testing.B) {
+func check(b *testing.B, body []byte) {
 	b.Helper()
 	var answer api.CertificateResponse
-	if err := json.Unmarshal(c.answer, &answer); err != nil {
+	if err := json.Unmarshal(body, &answer); err != nil {
 		b.Fatal(err)
 	}
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(answer.Certificate))

@@ -24,10 +24,13 @@ import (
 
 // A benchNode is `vaultpamd serve` in a process of its own.
 type benchNode struct {
+	measured
 	bin, dir string
-	process  *os.Process
 	admin    *benchUser
 }
+
+// measured is a server whose costs are read from /proc.
+type measured struct{ process *os.Process }
 
 // A benchUser is somebody who has signed in.
 type benchUser struct {
@@ -145,9 +148,9 @@ func (n *benchNode) size(b *testing.B) uint64 {
 
 // cpu is the time that the process has spent on processors so far, from
 // /proc/PID/stat (proc_pid_stat(5)), whose tick of 10 ms is little in a row.
-func (n *benchNode) cpu(b *testing.B) time.Duration {
+func (m measured) cpu(b *testing.B) time.Duration {
 	b.Helper()
-	data := n.proc(b, "stat")
+	data := m.proc(b, "stat")
 	// The second field is a name in brackets and may hold anything.
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	const utime, stime, tick = 11, 12, time.Second / 100
@@ -165,21 +168,21 @@ func (n *benchNode) cpu(b *testing.B) time.Duration {
 // peak is the most memory that the process ever held, in MiB: VmHWM of
 // /proc/PID/status, which counts the pages of the ledger's file that it has
 // mapped.
-func (n *benchNode) peak(b *testing.B) float64 {
+func (m measured) peak(b *testing.B) float64 {
 	b.Helper()
-	return n.memory(b, "VmHWM")
+	return m.memory(b, "VmHWM")
 }
 
 // heap is what of the memory now held is the process's own: RssAnon, without
 // mapped files.
-func (n *benchNode) heap(b *testing.B) float64 {
+func (m measured) heap(b *testing.B) float64 {
 	b.Helper()
-	return n.memory(b, "RssAnon")
+	return m.memory(b, "RssAnon")
 }
 
-func (n *benchNode) memory(b *testing.B, field string) float64 {
+func (m measured) memory(b *testing.B, field string) float64 {
 	b.Helper()
-	_, rest, ok := strings.Cut(string(n.proc(b, "status")), "\n"+field+":")
+	_, rest, ok := strings.Cut(string(m.proc(b, "status")), "\n"+field+":")
 	var kib float64
 	if _, err := fmt.Sscan(rest, &kib); !ok || err != nil {
 		b.Fatalf("/proc has no %s: %v", field, err)
@@ -187,9 +190,9 @@ func (n *benchNode) memory(b *testing.B, field string) float64 {
 	return kib / 1024
 }
 
-func (n *benchNode) proc(b *testing.B, name string) []byte {
+func (m measured) proc(b *testing.B, name string) []byte {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", n.process.Pid, name))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", m.process.Pid, name))
 	if err != nil {
 		b.Fatal(err)
 	}

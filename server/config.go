@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -31,6 +33,9 @@ type Config struct {
 	Listen ListenConfig `yaml:"listen"`
 	Public PublicConfig `yaml:"public"`
 	Log    LogConfig    `yaml:"log,omitempty"`
+	// CheckTargets is when the server looks each day which other ways into its
+	// targets there are: HH:MM in UTC, or "off".
+	CheckTargets string `yaml:"check_targets,omitempty" env:"VAULTPAMD_CHECK_TARGETS"`
 }
 
 // A ListenConfig says where the server listens, as [ADDRESS]:PORT.
@@ -50,6 +55,9 @@ type LogConfig struct {
 	// Level is debug, info, warn or error.
 	Level string `yaml:"level,omitempty" env:"VAULTPAMD_LOG_LEVEL"`
 }
+
+// DefaultCheckTargets is Config.CheckTargets where nothing else is said.
+const DefaultCheckTargets = "02:30"
 
 const maxConfig = 1 << 20
 
@@ -76,7 +84,7 @@ func ReadConfig(path string, getenv func(string) string) (Config, error) {
 
 // ParseConfig parses the file's text and checks every value.
 func ParseConfig(data []byte, getenv func(string) string) (Config, error) {
-	c := Config{Suffix: "pam", Listen: ListenConfig{HTTPS: ":443", SSH: ":2222"}, Log: LogConfig{Level: "info"}}
+	c := Config{Suffix: "pam", Listen: ListenConfig{HTTPS: ":443", SSH: ":2222"}, Log: LogConfig{Level: "info"}, CheckTargets: DefaultCheckTargets}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -91,7 +99,7 @@ func ParseConfig(data []byte, getenv func(string) string) (Config, error) {
 
 var (
 	unknownField = regexp.MustCompile(`(?s)field (.*) not found in type \S+$`)
-	wrongKind    = regexp.MustCompile(`(?s)cannot unmarshal !!(\w+).* into (\S+)$`)
+	wrongKind    = regexp.MustCompile(`(?s)cannot unmarshal !.* into (\S+)$`)
 )
 
 // yamlError says what is wrong with the file in its words and not in the
@@ -99,7 +107,7 @@ var (
 func yamlError(err error) error {
 	var wrong *yaml.TypeError
 	if !errors.As(err, &wrong) {
-		return fmt.Errorf("not YAML: %s", strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
+		return fmt.Errorf("not YAML: %s", oneLine(strings.TrimPrefix(err.Error(), "yaml: ")))
 	}
 	var all []string
 	for _, text := range wrong.Errors {
@@ -114,7 +122,17 @@ func yamlError(err error) error {
 		})
 		all = append(all, text)
 	}
-	return errors.New(strings.ReplaceAll(strings.Join(all, "; "), "\n", " "))
+	return errors.New(oneLine(strings.Join(all, "; ")))
+}
+
+// oneLine takes out what the file's own text brings into a message about it.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // canListen reports whether s is [ADDRESS]:PORT with a port in figures.
@@ -168,7 +186,23 @@ func (c *Config) check() error {
 	default:
 		return fmt.Errorf("log.level: %q: want debug, info, warn or error", c.Log.Level)
 	}
+	if _, _, err := c.checkTime(); err != nil {
+		return err
+	}
 	return nil
+}
+
+// checkTime returns when after midnight targets are looked at, and false where
+// they are not.
+func (c *Config) checkTime() (time.Duration, bool, error) {
+	if c.CheckTargets == "off" {
+		return 0, false, nil
+	}
+	t, err := time.Parse("15:04", c.CheckTargets)
+	if err != nil || t.Format("15:04") != c.CheckTargets {
+		return 0, false, fmt.Errorf("check_targets: %q: want HH:MM in UTC, or off", c.CheckTargets)
+	}
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, true, nil
 }
 
 // encode returns the file's text as init writes it.

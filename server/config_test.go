@@ -33,6 +33,7 @@ func TestConfigDefaults(t *testing.T) {
 	want := server.Config{
 		Name: "pam.example.eu", Suffix: "pam", Listen: server.ListenConfig{HTTPS: ":443", SSH: ":2222"},
 		Public: server.PublicConfig{HTTPS: "pam.example.eu:443", SSH: "pam.example.eu:2222"}, Log: server.LogConfig{Level: "info"},
+		CheckTargets: "02:30",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -73,6 +74,10 @@ func TestConfigRefusals(t *testing.T) {
 		{swap("ssh: pam.example.eu:2222", "ssh: '$(id):2222'"), `public.ssh: "$(id):2222": want HOST:PORT`},
 		{goodConfig + "log: {level: loud}\n", `log.level: "loud": want debug, info, warn or error`},
 		{goodConfig + "log: {level: INFO}\n", `log.level: "INFO": want`},
+		{goodConfig + "check_targets: nightly\n", `check_targets: "nightly": want HH:MM in UTC, or off`},
+		{goodConfig + "check_targets: '24:00'\n", `check_targets: "24:00": want HH:MM`},
+		{goodConfig + "check_targets: '2:30'\n", `check_targets: "2:30": want HH:MM`},
+		{goodConfig + "check_targets: ''\n", `check_targets: "": want HH:MM`},
 		{goodConfig + "color: blue\n", `line 9: there is no setting "color"`},
 		{swap("    https: :443", "    htps: :443"), `line 4: there is no setting "htps"`},
 		{goodConfig + "Name: x\n", `there is no setting "Name"`},
@@ -86,6 +91,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"- a\n- b\n", "line 1: want settings here"},
 		{goodConfig + "---\nname: other.example.eu\n", "more than one YAML document"},
 		{goodConfig + "---\n", "more than one YAML document"},
+		{"!%0d", "want settings here"},
 		{goodConfig + "---\n\t: {\n", "not YAML: "},
 		{"name: \"pam\n", "not YAML: "},
 		{"name: *nothing\n", "not YAML: "},
@@ -142,7 +148,7 @@ func TestEveryFieldHasItsVariable(t *testing.T) {
 		"VAULTPAMD_NAME": "other.example.eu", "VAULTPAMD_SUFFIX": "corp",
 		"VAULTPAMD_LISTEN_HTTPS": "127.0.0.1:8443", "VAULTPAMD_LISTEN_SSH": "[::1]:22",
 		"VAULTPAMD_PUBLIC_HTTPS": "other.example.eu:8443", "VAULTPAMD_PUBLIC_SSH": "10.0.0.1:22",
-		"VAULTPAMD_LOG_LEVEL": "debug",
+		"VAULTPAMD_LOG_LEVEL": "debug", "VAULTPAMD_CHECK_TARGETS": "off",
 	}
 	all := variables(reflect.TypeFor[server.Config](), nil, "")
 	if len(all) != len(values) {

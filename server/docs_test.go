@@ -123,7 +123,7 @@ func TestConfigurationReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for field, value := range map[string]string{"suffix": c.Suffix, "listen.https": c.Listen.HTTPS, "listen.ssh": c.Listen.SSH, "log.level": c.Log.Level} {
+	for field, value := range map[string]string{"suffix": c.Suffix, "listen.https": c.Listen.HTTPS, "listen.ssh": c.Listen.SSH, "log.level": c.Log.Level, "check_targets": c.CheckTargets} {
 		if row := rows[field]; !strings.Contains(row, "| `"+value+"` |") {
 			t.Errorf("the default of %s is %s: %q", field, value, row)
 		}

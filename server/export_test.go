@@ -8,6 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/vaultpam/vaultpam/ca"
+	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/ledger"
 	"github.com/vaultpam/vaultpam/server/relay"
@@ -22,6 +23,19 @@ func (n *Node) Ledger() *ledger.Ledger       { return n.ledger }
 func (n *Node) Recordings() *recording.Store { return n.recordings }
 func (n *Node) UserCA() *ca.Authority        { return n.keys.user }
 func (n *Node) Seal() []byte                 { return n.keys.seal }
+
+// Look is an errand that looks at a target.
+func (n *Node) Look(ctx context.Context, start access.StartErrand) (api.Check, error) {
+	return n.look(ctx, start)
+}
+
+// LastBefore is when targets were last to be looked at.
+var LastBefore = lastBefore
+
+// Side writes into the side table beside the ledger's writer.
+func (n *Node) Side(ctx context.Context, w store.SideWrite) error {
+	return n.backend.WriteSide(ctx, []store.SideWrite{w})
+}
 
 func (n *Node) Recover(ctx context.Context) error { return n.recover(ctx) }
 

@@ -90,7 +90,7 @@ func (g *gate) Start(ctx context.Context, r relay.StartRequest) (*relay.Admissio
 	if err := draw(g.Random, c.Session[:], c.Salt[:]); err != nil {
 		return nil, err
 	}
-	c.Session[6], c.Session[8] = c.Session[6]&0x0f|0x40, c.Session[8]&0x3f|0x80 // RFC 9562, version 4
+	c.Session = uuid(c.Session)
 	// A session that became durable must be returned, or nobody would end it: the
 	// answer is waited for even if the user has gone.
 	done, err := g.ledger.Do(context.WithoutCancel(ctx), c)
@@ -98,15 +98,26 @@ func (g *gate) Start(ctx context.Context, r relay.StartRequest) (*relay.Admissio
 		return nil, err
 	}
 	started := done.Events[0].(*store.SessionStarted)
+	return g.admission(ctx, started, r.Identity)
+}
+
+// uuid makes random bytes a UUID of version 4 (RFC 9562, section 5.4).
+func uuid(random store.SessionID) store.SessionID {
+	random[6], random[8] = random[6]&0x0f|0x40, random[8]&0x3f|0x80
+	return random
+}
+
+// admission is what the relay needs of a session that has started.
+func (g *gate) admission(ctx context.Context, started *store.SessionStarted, who relay.Identity) (*relay.Admission, error) {
 	t, ok := g.ledger.State().Target(started.Target)
 	if !ok { // removed since: it must not be connected to, and its session is over
-		_, err := g.ledger.Do(ctx, access.EndSession{Session: c.Session, Reason: store.EndedByGrant})
+		_, err := g.ledger.Do(ctx, access.EndSession{Session: started.Session, Reason: store.EndedByGrant})
 		return nil, errors.Join(&access.Refusal{
-			Kind: access.Forbidden, Message: fmt.Sprintf("target %s has just been removed", r.Target), Hint: "vaultpam targets",
+			Kind: access.Forbidden, Message: "the target has just been removed", Hint: "vaultpam targets",
 		}, err)
 	}
 	a := &relay.Admission{
-		Identity: r.Identity, Session: c.Session, Target: t.Name, Login: r.Login, Address: t.Address, Egress: t.Egress, Ends: started.Ends.Time(),
+		Identity: who, Session: started.Session, Target: t.Name, Login: started.Login, Address: t.Address, Egress: t.Egress, Ends: started.Ends.Time(),
 	}
 	for _, blob := range t.HostKeys {
 		key, err := ssh.ParsePublicKey(blob)
@@ -121,10 +132,12 @@ func (g *gate) Start(ctx context.Context, r relay.StartRequest) (*relay.Admissio
 // Certify issues the session's target certificate, with what the user's own
 // certificate leaves of extensions.
 func (g *gate) Certify(ctx context.Context, a *relay.Admission, key ssh.PublicKey) (*ssh.Certificate, error) {
-	own := a.Identity.Cert
-	c := access.IssueTargetCertificate{Session: a.Session, Key: key, ForceCommand: own.CriticalOptions["force-command"]}
-	for e := range own.Extensions {
-		c.Extensions = append(c.Extensions, e)
+	c := access.IssueTargetCertificate{Session: a.Session, Key: key}
+	if own := a.Identity.Cert; own != nil { // an errand has none, and needs no extension
+		c.ForceCommand = own.CriticalOptions["force-command"]
+		for e := range own.Extensions {
+			c.Extensions = append(c.Extensions, e)
+		}
 	}
 	if err := draw(g.Random, c.Nonce[:]); err != nil {
 		return nil, err

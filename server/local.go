@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/target"
@@ -103,9 +101,7 @@ func (n *Node) SetupScript(name string) (string, error) {
 	if err != nil {
 		return "", api.NewError(api.KindInvalid, "", "%v", err)
 	}
-	return target.Script(target.Setup{
-		Target: t, TargetCAs: []ssh.PublicKey{n.keys.target.PublicKey()}, EmergencyCA: n.keys.emergency, ServerName: n.config.Name,
-	})
+	return target.Script(n.setup(t))
 }
 
 // LocalClient returns an HTTP client that speaks to the server of a data

@@ -46,6 +46,7 @@ type Node struct {
 	hosts      *hostKeys
 	relay      *relay.Relay
 	unended    unended
+	errands    errands
 	release    func()
 }
 
@@ -66,7 +67,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{Options: o}
+	n := &Node{Options: o, errands: newErrands()}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -206,11 +207,18 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		<-ctx.Done()
+		n.errands.stop()
+		return nil
+	})
 	n.serveHTTP(ctx, group, tls.NewListener(doors.https, n.tls), n.publicHandler())
 	n.serveHTTP(ctx, group, doors.local, n.localHandler())
 	group.Go(func() error { return n.relay.Serve(ctx, doors.ssh) })
 	group.Go(func() error { return n.noteFailures(ctx) })
 	group.Go(func() error { return n.endUnended(ctx) })
+	group.Go(func() error { return n.recoverRecordings(ctx) })
+	group.Go(func() error { return n.checkNightly(ctx) })
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():

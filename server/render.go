@@ -33,8 +33,12 @@ func (n *Node) newReader() *reader {
 	}
 }
 
-// handle names a user: by handle, or by ID where the handle was erased.
+// handle names a user: by handle, or by ID where the handle was erased. An
+// errand's user is the server.
 func (r *reader) handle(ctx context.Context, id store.UserID) string {
+	if id.IsZero() {
+		return "the server"
+	}
 	if u, ok := r.state.User(id); ok && u.Handle != "" {
 		return string(u.Handle)
 	}
@@ -169,6 +173,8 @@ func (v *view) describe() {
 		v.signIn()
 	case *store.TargetAdded, *store.TargetRemoved:
 		v.host()
+	case *store.TargetChecked, *store.TargetClosed, *store.TargetReopened:
+		v.doors()
 	case *store.GrantAdded, *store.GrantRemoved:
 		v.grant()
 	case *store.CertificateIssued:

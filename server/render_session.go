@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/vaultpam/vaultpam/server/api"
@@ -14,6 +16,11 @@ func (v *view) session() {
 	case *store.SessionStarted:
 		v.fields["session"], v.fields["login"], v.fields["way"] = e.Session.String(), string(e.Login), string(e.Way)
 		v.fields["certificate"], v.fields["grant"], v.fields["ends"] = uint64(e.Certificate), uint64(e.Grant), stamp(e.Ends)
+		if e.Errand != "" {
+			v.fields["errand"] = string(e.Errand)
+			v.say("the server opened a session as %s@%s to %s it", e.Login, v.r.target(v.ctx, e.Target), e.Errand)
+			return
+		}
 		v.fields["source"] = v.r.text(v.ctx, e.User, e.Source)
 		v.say("%s opened a session as %s@%s from %s", v.r.handle(v.ctx, e.User), e.Login, v.r.target(v.ctx, e.Target), v.fields["source"])
 	case *store.SessionRefused:
@@ -34,6 +41,47 @@ func (v *view) session() {
 		v.say("the session of %s on %s ended after %s: %s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target),
 			(time.Duration(e.Duration) * time.Millisecond).Round(time.Second), e.Reason)
 	}
+}
+
+func (v *view) doors() {
+	switch e := v.e.Event.(type) {
+	case *store.TargetChecked:
+		v.fields["session"], v.fields["other_ways"], v.fields["closed"] = e.Session.String(), e.Doors, e.Closed
+		v.fields["new"], v.fields["gone"], v.fields["unread"] = e.New, e.Gone, e.Unread
+		var report []string
+		for line := range strings.Lines(v.r.text(v.ctx, store.UserID{}, e.Report)) {
+			report = append(report, strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", " "))
+		}
+		v.fields["report"] = report
+		v.say("other ways into %s: %s", v.r.target(v.ctx, e.Target), otherWays(e))
+	case *store.TargetClosed:
+		v.fields["session"], v.fields["emergency_serial"] = e.Session.String(), uint64(e.Emergency)
+		v.say("the other ways into %s were shut", v.r.target(v.ctx, e.Target))
+	case *store.TargetReopened:
+		v.fields["session"] = e.Session.String()
+		v.say("what had shut the other ways into %s was taken back", v.r.target(v.ctx, e.Target))
+	}
+}
+
+// otherWays says in words what a check found. Only where everything could be
+// looked at is it "none".
+func otherWays(e *store.TargetChecked) string {
+	text := "none"
+	switch {
+	case e.Doors > 0:
+		text = fmt.Sprint(e.Doors)
+	case e.Unread > 0:
+		text = "unknown"
+	}
+	for _, more := range []struct {
+		n    uint64
+		what string
+	}{{e.New, "new"}, {e.Gone, "gone"}, {e.Unread, "not looked at"}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.what)
+		}
+	}
+	return text
 }
 
 // session returns a session.started entry with how the session ended.

@@ -134,6 +134,14 @@ func (s *site) samples() []store.Event {
 		&store.SignInEnded{User: user, SignIn: signIn.Index},
 		last(store.TypeTargetAdded).Event,
 		&store.TargetRemoved{Target: target},
+		&store.TargetChecked{Target: target, Session: session, Doors: 3, New: 1, Gone: 2, Unread: 1, Report: s.doors()},
+		&store.TargetChecked{Target: target, Session: session, Unread: 1, Report: store.Commitment{1}},
+		&store.TargetClosed{Target: target, Session: session, Emergency: store.EmergencySerial + 9},
+		&store.TargetReopened{Target: target, Session: session},
+		&store.SessionStarted{Session: session, Target: target, Login: "root", Way: store.WayErrand, Errand: store.ErrandCheck},
+		&store.CertificateIssued{
+			Kind: store.CertificateTarget, TBS: store.Hash{2}, Expires: until, Rules: 1, Target: target, Login: "root", Session: session,
+		},
 		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"deploy", "root"}},
 		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, From: store.At(s.clock.now()), Until: until},
 		&store.GrantRemoved{User: user, Target: target, Grant: grant},
@@ -153,6 +161,31 @@ func (s *site) samples() []store.Event {
 		},
 		&store.SessionEnded{Session: session, User: user, Target: 4, Started: 12, Reason: store.EndedInterrupted}, // an entry that is no target
 	}
+}
+
+// doors puts a report into the side table and returns what commits to it.
+func (s *site) doors() store.Commitment {
+	s.t.Helper()
+	text, err := store.DoorReport{
+		Doors: []store.Door{
+			{Kind: store.DoorPassword, Account: "root", Detail: "a password is set"},
+			{Kind: store.DoorKey, Account: "deploy", Detail: "SHA256:abc in /home/deploy/.ssh/authorized_keys"},
+			{Kind: store.DoorDaemon, Detail: "dropbear"},
+		},
+		Unread: []string{"/etc/shadow"},
+	}.Text()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	opening := store.Opening{Field: store.FieldDoors, Salt: [32]byte{5}, Text: text}
+	w, err := opening.SideWrite()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.node.Side(s.t.Context(), w); err != nil {
+		s.t.Fatal(err)
+	}
+	return opening.Commit()
 }
 
 // rendered is how the samples are read.

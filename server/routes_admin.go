@@ -101,7 +101,7 @@ func (n *Node) allTargets(context.Context, call, api.Empty) ([]api.TargetDetail,
 }
 
 func wireTarget(t access.Target) api.TargetDetail {
-	d := api.TargetDetail{ID: uint64(t.Entry), Name: string(t.Name), Address: t.Address, Egress: t.Egress, Logins: texts(t.Logins)}
+	d := api.TargetDetail{ID: uint64(t.Entry), Name: string(t.Name), Address: t.Address, Egress: t.Egress, Logins: texts(t.Logins), Check: wireSummary(t.Check)}
 	for _, blob := range t.HostKeys {
 		if key, err := ssh.ParsePublicKey(blob); err == nil {
 			d.HostKeys = append(d.HostKeys, authorized(key))

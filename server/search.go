@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vaultpam/vaultpam/server/api"
@@ -16,6 +19,8 @@ import (
 const (
 	defaultPage = 100
 	maxPage     = 1000
+	// renderers is how many parts of an answer are put into words at a time.
+	renderers = 4
 )
 
 // A search is a query of the ledger by names. A name may have had several
@@ -27,9 +32,8 @@ type search struct {
 	targets []store.Index  // any of these; empty: whatever
 }
 
-// errNothing says that a search names somebody or something that never was, or a
-// time before the ledger: it finds nothing.
-var errNothing = errors.New("there never was such a thing")
+// errNothing says that a search is of a time before the ledger: it finds nothing.
+var errNothing = errors.New("there was no ledger then")
 
 // search reads ?type= user= target= since= until= before= limit=.
 func (n *Node) search(ctx context.Context, c call) (search, error) {
@@ -40,6 +44,9 @@ func (n *Node) search(ctx context.Context, c call) (search, error) {
 			return s, api.NewError(api.KindInvalid, "", "limit: want a number from 1 to %d", maxPage)
 		}
 		s.Limit = limit
+	}
+	if s.Type != "" && !s.Type.Known() {
+		return s, api.NewError(api.KindInvalid, "docs/ledger-format.md lists the types", "type: there are no entries of the type %.64q", s.Type)
 	}
 	var err error
 	if text := c.query.Get("user"); text != "" {
@@ -116,43 +123,21 @@ func (n *Node) usersNamed(ctx context.Context, text string) ([]store.UserID, err
 		}
 		return []store.UserID{id}, nil
 	}
-	var ids []store.UserID
-	if u, ok := n.ledger.State().UserByHandle(store.Handle(text)); ok {
-		ids = append(ids, u.ID)
+	ids, err := n.ledger.UsersNamed(ctx, store.Handle(text))
+	if err == nil && len(ids) == 0 {
+		// A name that was mistyped must not read as "nothing happened".
+		err = api.NewError(api.KindNotFound, "", "nobody was ever called %.64q here, or the name was erased", text)
 	}
-	removed, err := n.ledger.Find(ctx, store.Query{Type: store.TypeUserRemoved})
-	if err != nil {
-		return nil, err
-	}
-	reader := n.newReader()
-	for _, e := range removed {
-		id := e.Event.(*store.UserRemoved).User
-		if reader.handle(ctx, id) == text && !slices.Contains(ids, id) {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return nil, errNothing
-	}
-	return ids, nil
+	return ids, err
 }
 
 // targetsNamed finds all targets that ever had a name.
 func (n *Node) targetsNamed(ctx context.Context, name store.TargetName) ([]store.Index, error) {
-	added, err := n.ledger.Find(ctx, store.Query{Type: store.TypeTargetAdded})
-	if err != nil {
-		return nil, err
+	entries, err := n.ledger.TargetsNamed(ctx, name)
+	if err == nil && len(entries) == 0 {
+		err = api.NewError(api.KindNotFound, "", "no target was ever called %.64q here", name)
 	}
-	var entries []store.Index
-	for _, e := range added {
-		if e.Event.(*store.TargetAdded).Name == name {
-			entries = append(entries, e.Index)
-		}
-	}
-	if len(entries) == 0 {
-		return nil, errNothing
-	}
-	return entries, nil
+	return entries, err
 }
 
 // entries answers a page of the ledger, the newest first.
@@ -168,15 +153,39 @@ func (n *Node) entries(ctx context.Context, c call, _ api.Empty) (api.EntriesRes
 	if err != nil {
 		return api.EntriesResponse{}, err
 	}
-	reader := n.newReader()
-	for _, e := range found {
-		r.Entries = append(r.Entries, reader.entry(ctx, e))
-	}
+	r.Entries = n.read(ctx, found)
 	if len(found) == s.Limit {
 		r.Next = uint64(found[len(found)-1].Index)
 	}
 	r.Size = max(r.Size, uint64(n.ledger.State().Next()))
 	return r, nil
+}
+
+// read turns entries into what people read, in parts at the same time: what is
+// told of an entry stands in others, in other places of the ledger.
+func (n *Node) read(ctx context.Context, entries []*store.Entry) []api.Entry {
+	told := make([]api.Entry, len(entries))
+	each := (len(entries) + renderers - 1) / renderers
+	var failed atomic.Value  // of a panic: the caller's is that of one request alone
+	var parts sync.WaitGroup // ends with read
+	for start := 0; start < len(entries); start += each {
+		parts.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					failed.Store(fmt.Sprint(p))
+				}
+			}()
+			reader := n.newReader()
+			for i := start; i < min(start+each, len(entries)); i++ {
+				told[i] = reader.entry(ctx, entries[i])
+			}
+		})
+	}
+	parts.Wait()
+	if p := failed.Load(); p != nil {
+		panic(p)
+	}
+	return told
 }
 
 // sessions answers sessions, the newest first.

@@ -109,7 +109,7 @@ func initRequest(dir server.Dir) server.InitRequest {
 			Name: siteName, Suffix: "pam",
 			Listen: server.ListenConfig{HTTPS: "127.0.0.1:0", SSH: "127.0.0.1:0"},
 			Public: server.PublicConfig{HTTPS: siteName + ":443", SSH: siteName + ":2222"},
-			Log:    server.LogConfig{Level: "debug"},
+			Log:    server.LogConfig{Level: "debug"}, CheckTargets: "off",
 		},
 	}
 }

@@ -30,6 +30,14 @@ func checkEvent(e Event) error {
 	case *TargetAdded:
 		_, err := ParseTargetName(string(e.Name))
 		return errors.Join(err, check(want{len(e.HostKeys) > 0, "a pinned host key"}), checkLogins(e.Logins))
+	case *TargetChecked:
+		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"},
+			want{e.Doors+e.Unread <= MaxDoors && e.New <= e.Doors && e.Gone <= MaxDoors, "counts of one report"})
+	case *TargetClosed:
+		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"},
+			want{EmergencySerial <= e.Emergency && e.Emergency < SerialLimit, "an emergency certificate's serial"})
+	case *TargetReopened:
+		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"})
 	case *GrantAdded:
 		return checkLogins(e.Logins)
 	case *CertificateIssued:
@@ -41,10 +49,16 @@ func checkEvent(e Event) error {
 		return errors.Join(err, check(want{e.Kind.valid(), "a known kind of certificate"},
 			want{target == (e.Target != 0), "a target for a target certificate alone"},
 			want{target == (e.Login != ""), "a login for a target certificate alone"},
-			want{target == !e.Session.IsZero(), "a session for a target certificate alone"}))
+			want{target == !e.Session.IsZero(), "a session for a target certificate alone"},
+			want{target || !e.User.IsZero(), "a user for a user certificate"},
+			want{!e.User.IsZero() || e.Parent == 0, "no parent without a user"}))
 	case *SessionStarted:
 		_, err := ParseLogin(string(e.Login))
-		return errors.Join(err, check(want{e.Way.valid(), "a known way in"}, want{!e.Session.IsZero(), "a session"}))
+		errand := e.Way == WayErrand
+		return errors.Join(err, check(want{e.Way.valid(), "a known way in"}, want{!e.Session.IsZero(), "a session"},
+			want{errand == e.User.IsZero(), "a user, but for an errand"},
+			want{errand == (e.Certificate == 0) && errand == (e.Grant == 0), "a certificate and a grant, but for an errand"},
+			want{errand == (e.Errand != "") && (!errand || e.Errand.valid()), "a known errand"}))
 	case *SessionRefused:
 		var err error
 		if e.Login != "" {

@@ -20,6 +20,8 @@ type Field string
 const (
 	FieldHandle Field = "handle"
 	FieldSource Field = "source"
+	// FieldDoors is the text of a DoorReport.
+	FieldDoors Field = "doors"
 )
 
 // An Opening is the text and the salt behind a commitment. It is kept in the

@@ -160,6 +160,12 @@ func DecodeEntry(data []byte) (*Entry, error) {
 	return e, nil
 }
 
+// Known reports whether there are events of a type.
+func (t EventType) Known() bool {
+	_, err := newEvent(t, 1)
+	return err == nil
+}
+
 // Onward returns the earliest time that the entry behind e may have: e's own, but
 // for the one entry after which times may go back.
 func (e *Entry) Onward() Millis {
@@ -226,6 +232,12 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(TargetAdded), nil
 	case TypeTargetRemoved:
 		return new(TargetRemoved), nil
+	case TypeTargetChecked:
+		return new(TargetChecked), nil
+	case TypeTargetClosed:
+		return new(TargetClosed), nil
+	case TypeTargetReopened:
+		return new(TargetReopened), nil
 	case TypeGrantAdded:
 		return new(GrantAdded), nil
 	case TypeGrantRemoved:

@@ -23,6 +23,9 @@ const (
 	TypeSignInEnded       EventType = "signin.ended"
 	TypeTargetAdded       EventType = "target.added"
 	TypeTargetRemoved     EventType = "target.removed"
+	TypeTargetChecked     EventType = "target.checked"
+	TypeTargetClosed      EventType = "target.closed"
+	TypeTargetReopened    EventType = "target.reopened"
 	TypeGrantAdded        EventType = "grant.added"
 	TypeGrantRemoved      EventType = "grant.removed"
 	TypeCertificateIssued EventType = "certificate.issued"
@@ -163,6 +166,40 @@ type TargetRemoved struct {
 	Target Index `cbor:"1,keyasint"`
 }
 
+// TargetChecked says what a look at a host found: how many other ways into it
+// there are (its doors), how many of them the check before did not list, how
+// many it listed that are gone (none and none for the first check), and how many
+// things could not be looked at.
+// Closed says whether VaultPAM's own closing is in force. Report commits to the
+// text of the DoorReport, whose owner is the zero UserID. The session's errand
+// was to look.
+type TargetChecked struct {
+	Target  Index      `cbor:"1,keyasint"`
+	Session SessionID  `cbor:"2,keyasint"`
+	Doors   uint64     `cbor:"3,keyasint"`
+	New     uint64     `cbor:"4,keyasint"`
+	Gone    uint64     `cbor:"5,keyasint"`
+	Unread  uint64     `cbor:"6,keyasint"`
+	Closed  bool       `cbor:"7,keyasint"`
+	Report  Commitment `cbor:"8,keyasint"`
+}
+
+// TargetClosed says that a host's other ways in were shut by a login with an
+// emergency certificate of this serial, and that the ordinary login of Session
+// still worked afterwards.
+type TargetClosed struct {
+	Target    Index     `cbor:"1,keyasint"`
+	Session   SessionID `cbor:"2,keyasint"`
+	Emergency Serial    `cbor:"3,keyasint"`
+}
+
+// TargetReopened says that what TargetClosed shut was taken back, and that the
+// session of a check saw it so.
+type TargetReopened struct {
+	Target  Index     `cbor:"1,keyasint"`
+	Session SessionID `cbor:"2,keyasint"`
+}
+
 // GrantAdded allows a user some logins of a target, named by its entry's index.
 type GrantAdded struct {
 	User   UserID  `cbor:"1,keyasint"`
@@ -182,7 +219,8 @@ type GrantRemoved struct {
 // CertificateIssued is durable before the certificate is signed. TBS is the
 // SHA-256 hash of the bytes to be signed. A target certificate carries the
 // target, the login and the session; Parent is the index of the user
-// certificate that opened it.
+// certificate that opened it. User and Parent are zero where the server opened
+// the session itself.
 type CertificateIssued struct {
 	Kind    CertificateKind `cbor:"1,keyasint"`
 	User    UserID          `cbor:"2,keyasint"`
@@ -198,7 +236,8 @@ type CertificateIssued struct {
 
 // SessionStarted is durable before the relay connects onward. Certificate and
 // Grant are the indexes of the entries that allowed it, Ends the moment at which
-// the relay will end it.
+// the relay will end it. A session that the server opened for an errand of its
+// own has no user, certificate and grant; its entry's actor is who wanted it.
 type SessionStarted struct {
 	Session     SessionID  `cbor:"1,keyasint"`
 	User        UserID     `cbor:"2,keyasint"`
@@ -209,6 +248,7 @@ type SessionStarted struct {
 	Way         Way        `cbor:"7,keyasint"`
 	Source      Commitment `cbor:"8,keyasint"`
 	Ends        Millis     `cbor:"9,keyasint,omitempty"`
+	Errand      Errand     `cbor:"10,keyasint,omitempty"`
 }
 
 // SessionRefused says that a signed-in user asked for a session and why it did
@@ -256,6 +296,9 @@ func (*SignInFailed) EventType() EventType      { return TypeSignInFailed }
 func (*SignInEnded) EventType() EventType       { return TypeSignInEnded }
 func (*TargetAdded) EventType() EventType       { return TypeTargetAdded }
 func (*TargetRemoved) EventType() EventType     { return TypeTargetRemoved }
+func (*TargetChecked) EventType() EventType     { return TypeTargetChecked }
+func (*TargetClosed) EventType() EventType      { return TypeTargetClosed }
+func (*TargetReopened) EventType() EventType    { return TypeTargetReopened }
 func (*GrantAdded) EventType() EventType        { return TypeGrantAdded }
 func (*GrantRemoved) EventType() EventType      { return TypeGrantRemoved }
 func (*CertificateIssued) EventType() EventType { return TypeCertificateIssued }

@@ -49,6 +49,13 @@ func examples() []*store.Entry {
 		&store.LedgerRestored{Base: 1 << 36, Size: 40, Root: hash},
 		&store.LedgerRestored{Base: 2 << 36},
 		&store.ClockAccepted{Time: 1_700_000_000_000},
+
+		&store.SessionStarted{Session: session, Target: 9, Login: "root", Way: store.WayErrand, Errand: store.ErrandCheck},
+		&store.CertificateIssued{Kind: store.CertificateTarget, TBS: hash, Expires: 1_700_000_060_000, Rules: 1, Target: 9, Login: "root", Session: session},
+		&store.TargetChecked{Target: 9, Session: session, Doors: 3, New: 2, Gone: 1, Unread: 1, Closed: true, Report: commitment},
+		&store.TargetChecked{Target: 9, Session: session, Report: commitment},
+		&store.TargetClosed{Target: 9, Session: session, Emergency: store.EmergencySerial + 7},
+		&store.TargetReopened{Target: 9, Session: session},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -25,6 +25,12 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.Target = e.Index
 	case *TargetRemoved:
 		r.Target = v.Target
+	case *TargetChecked:
+		r.Target = v.Target
+	case *TargetClosed:
+		r.Target = v.Target
+	case *TargetReopened:
+		r.Target = v.Target
 	case *GrantAdded:
 		r.User, r.Target = v.User, v.Target
 	case *GrantRemoved:

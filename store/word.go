@@ -58,6 +58,22 @@ const (
 	WayJump Way = "jump"
 	// WayName is a user name of the form login+target.
 	WayName Way = "name"
+	// WayErrand is no connection at all: the server itself has something to do
+	// on the target.
+	WayErrand Way = "errand"
+)
+
+// An Errand is what the server itself opens a session for.
+type Errand string
+
+const (
+	// ErrandCheck looks which other ways into the host there are.
+	ErrandCheck Errand = "check"
+	// ErrandClose looks too, and is the ordinary login that has to work before
+	// the other ways may be shut.
+	ErrandClose Errand = "close"
+	// ErrandReopen takes back what shut them.
+	ErrandReopen Errand = "reopen"
 )
 
 // A Refusal is why a session did not start.
@@ -125,7 +141,8 @@ func (r Role) valid() bool            { return known(r, Roles()...) }
 func (k FactorKind) valid() bool      { return k == FactorTOTP }
 func (k CertificateKind) valid() bool { return known(k, CertificateUser, CertificateTarget) }
 func (l Label) valid() bool           { return known(l, LabelReplayable, LabelMetadata, LabelOpaque) }
-func (w Way) valid() bool             { return known(w, WayProxy, WayJump, WayName) }
+func (w Way) valid() bool             { return known(w, WayProxy, WayJump, WayName, WayErrand) }
+func (e Errand) valid() bool          { return known(e, ErrandCheck, ErrandClose, ErrandReopen) }
 
 func (r Refusal) valid() bool {
 	return known(r, RefusedNoTarget, RefusedNoGrant, RefusedNotYet, RefusedEnded, RefusedLogin,

@@ -54,12 +54,6 @@ func NewClient(server string, dial Dialer) (*Client, error) {
 	return &Client{comment: "vaultpam:" + server, dial: dial}, nil
 }
 
-// Available returns nil when an agent answers.
-func (c *Client) Available(ctx context.Context) error {
-	_, err := c.List(ctx)
-	return err
-}
-
 // Load puts key with cert into the agent and then takes this server's earlier
 // entries out, so that at no moment there is none. The lifetime is what is left
 // of the certificate, in whole seconds, rounded down; a certificate with less
@@ -122,37 +116,7 @@ func (c *Client) removeExcept(a sshagent.Agent, keep []byte) error {
 	return nil
 }
 
-// An Entry is one of this server's entries in the agent.
-type Entry struct {
-	// Key is a *ssh.Certificate, or a plain key.
-	Key     ssh.PublicKey
-	Comment string
-}
-
-// List returns this server's entries. An entry whose key cannot be read is an
-// error: no agent that works has one under this comment.
-func (c *Client) List(ctx context.Context) ([]Entry, error) {
-	var entries []Entry
-	err := c.with(ctx, func(a sshagent.Agent) error {
-		own, err := c.own(a)
-		if err != nil {
-			return err
-		}
-		for _, key := range own {
-			parsed, err := ssh.ParsePublicKey(key.Blob)
-			if err != nil {
-				return fmt.Errorf("reading an entry: %w", err)
-			}
-			entries = append(entries, Entry{Key: parsed, Comment: key.Comment})
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return entries, nil
-}
-
+// own lists this server's entries.
 func (c *Client) own(a sshagent.Agent) ([]*sshagent.Key, error) {
 	all, err := a.List()
 	if err != nil {

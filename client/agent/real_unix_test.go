@@ -95,9 +95,8 @@ func TestLoadReplacesItsOwnEntryOnly(t *testing.T) {
 			if err := client.Load(t.Context(), id.Key, id.Cert, time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			entries, err := client.List(t.Context())
-			if err != nil || len(entries) != 1 || string(entries[0].Key.Marshal()) != string(id.Cert.Marshal()) {
-				t.Fatalf("entries %+v, %v", entries, err)
+			if line := string(ssh.MarshalAuthorizedKey(id.Cert)); !strings.Contains(sshAdd(t, socket, "-L"), strings.TrimSpace(line)+" vaultpam:pam.example.eu\n") {
+				t.Fatalf("the last certificate is not there:\n%s", sshAdd(t, socket, "-L"))
 			}
 			if all, certs := listed(t, socket, "\n"), listed(t, socket, "ED25519-CERT"); all != len(foreign)+1 || certs != 1 {
 				t.Fatalf("%d entries, %d certificates:\n%s", all, certs, sshAdd(t, socket, "-l"))
@@ -128,9 +127,6 @@ func TestS36EntryEndsWithTheCertificate(t *testing.T) {
 		t.Fatalf("%d entries:\n%s", n, sshAdd(t, socket, "-l"))
 	}
 	until(t, "the agent to be empty", func() bool { return listed(t, socket, "no identities") == 1 })
-	if entries, err := client.List(t.Context()); err != nil || len(entries) != 0 {
-		t.Errorf("entries %v, error %v", entries, err)
-	}
 }
 
 func TestNoAgent(t *testing.T) {
@@ -150,9 +146,8 @@ func TestNoAgent(t *testing.T) {
 	for _, socket := range []string{"", filepath.Join(dir, "never"), gone, file, dir, strings.Repeat("x", 200)} {
 		client := newClient(t, agent.SystemDialer(socket))
 		for name, err := range map[string]error{
-			"Available": client.Available(t.Context()),
-			"Load":      client.Load(t.Context(), id.Key, id.Cert, time.Now()),
-			"Remove":    client.Remove(t.Context()),
+			"Load":   client.Load(t.Context(), id.Key, id.Cert, time.Now()),
+			"Remove": client.Remove(t.Context()),
 		} {
 			if !errors.Is(err, agent.ErrNoAgent) {
 				t.Errorf("%s on %q: %v", name, socket, err)

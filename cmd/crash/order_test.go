@@ -3,8 +3,6 @@
 package crash_test
 
 import (
-	"bytes"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pquerna/otp/totp"
+
+	"github.com/vaultpam/vaultpam/server/demo"
 )
 
 // TestR3InitIsDurableFirst: the configuration, whose presence says that a data
@@ -158,34 +158,9 @@ func TestR3ClientReplacesWhole(t *testing.T) {
 	line := append(traced(trace), program("vaultpam"), "--home", home, "enroll", "--code-stdin", added.Invitation)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), "VAULTPAM_KEYRING=off", "SSH_AUTH_SOCK=")
-	typed, err := cmd.StdinPipe()
+	said, err := demo.Enrol(cmd, func(secret string) (string, error) { return totp.GenerateCode(secret, time.Now()) })
 	if err != nil {
-		t.Fatal(err)
-	}
-	shows, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var link string
-	if _, err := fmt.Fscanln(shows, &link); err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(link, "secret=")
-	secret, _, _ := strings.Cut(rest, "&")
-	code, err := totp.GenerateCode(secret, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprintln(typed, code); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("vaultpam enroll: %v\n%s", err, &stderr)
+		t.Fatalf("vaultpam enroll: %v\n%s", err, said)
 	}
 	d := newDisk(home)
 	replaced := map[string]bool{}

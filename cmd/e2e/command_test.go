@@ -29,6 +29,10 @@ type script = testscript.TestScript
 //	code PERSON FILE                   a person's next TOTP code
 //	host NAME                          a private sshd that was set up for VaultPAM
 //	barehost NAME                      a private sshd that trusts nobody yet (root)
+//	ownhost NAME                       one with accounts and an /etc/ssh of its own (root)
+//	[!] inhost NAME PROGRAM…           runs a program on it as root
+//	reloads NAME NUMBER                waits until it has read its configuration so often
+//	hostdown NAME                      ends a host
 //	register NAME                      ada registers a host with its keys
 //	hostlog NAME REGEXP                waits until sshd has logged it
 //	[!] as WHO PROGRAM… [<FILE]        runs a program; the operator runs the server
@@ -54,6 +58,7 @@ func commands() map[string]func(*script, bool, []string) {
 		"dump": (*world).doDump,
 		"log":  (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
+		"ownhost": (*world).doOwnHost, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,
 		"register": (*world).doRegister, "hostlog": (*world).doHostLog, "exits": (*world).doExits,
 		"took": (*world).doTook, "capture": (*world).doCapture, "bg": (*world).doBg, "send": (*world).doSend,
 		"keys": (*world).doKeys, "sendcode": (*world).doSendCode,
@@ -71,7 +76,7 @@ func commands() map[string]func(*script, bool, []string) {
 		}
 	}
 	for name, f := range map[string]func(*world, *script, []string) (bool, error){
-		"as": (*world).doAs, "enrol": (*world).doEnrol, "attack": (*world).doAttack,
+		"as": (*world).doAs, "inhost": (*world).doInHost, "enrol": (*world).doEnrol, "attack": (*world).doAttack,
 	} {
 		all[name] = func(ts *script, neg bool, args []string) {
 			good, err := f(worldOf(ts), ts, args)

@@ -3,18 +3,15 @@
 package e2e_test
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
-	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/pquerna/otp/totp"
+
+	"github.com/vaultpam/vaultpam/server/demo"
 )
 
 // A person of a script, with a machine of their own: an account, an ssh-agent
@@ -62,53 +59,19 @@ func (p *person) startAgent() error {
 	return p.agent.out.sees(regexp.MustCompile("SSH_AUTH_SOCK"), 1)
 }
 
-// enrol uses an invitation as a person would: the secret that the client shows
-// goes into the authenticator, and a code comes back. It returns what the client
-// said beside that.
+// enrol uses an invitation as a person would, and returns what the client said
+// beside the secret.
 func (p *person) enrol(invitation string) (string, error) {
 	cmd, err := p.w.command(p.name, []string{"vaultpam", "enroll", "--code-stdin", invitation})
 	if err != nil {
 		return "", err
 	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return "", err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", err
-	}
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
 	stuck := time.AfterFunc(patience, func() { killSession(cmd) })
 	defer stuck.Stop()
-	err = p.answer(stdout, stdin)
-	if werr := cmd.Wait(); werr != nil {
-		err = werr // it had nothing to show
-	}
-	return said.String(), err
-}
-
-func (p *person) answer(shown io.Reader, typed io.WriteCloser) error {
-	defer typed.Close()
-	line, err := bufio.NewReader(shown).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("reading the secret: %w", err)
-	}
-	link, err := url.Parse(strings.TrimSpace(line))
-	if err != nil {
-		return fmt.Errorf("reading the secret: %w", err)
-	}
-	p.secret = link.Query().Get("secret")
-	code, err := p.code()
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(typed, code)
-	return err
+	return demo.Enrol(cmd, func(secret string) (string, error) {
+		p.secret = secret
+		return p.code()
+	})
 }
 
 // step is how long a code is shown, in seconds (RFC 6238).

@@ -118,33 +118,13 @@ func (a *app) span(g api.Grant) string {
 }
 
 func (a *app) grantLsCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "ls",
-		Short: "list all grants",
-		Args:  wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := a.signedIn(cmd.Context())
-			if err != nil {
-				return err
-			}
-			grants, err := n.client.Grants(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(a.Stdout, grants)
-			}
-			t := table{head: []string{"id", "user", "target", "logins", "from", "until"}}
-			for _, g := range grants {
-				t.add(strconv.FormatUint(g.ID, 10), g.User, g.Target, strings.Join(g.Logins, ","), a.local(g.From), a.local(g.Until))
-			}
-			a.print(t)
-			return nil
+	return listing[api.Grant]{
+		use: "ls", short: "list all grants", ask: (*client.Client).Grants,
+		head: []string{"id", "user", "target", "logins", "from", "until"},
+		row: func(_ *node, g api.Grant) []string {
+			return []string{strconv.FormatUint(g.ID, 10), g.User, g.Target, strings.Join(g.Logins, ","), a.local(g.From), a.local(g.Until)}
 		},
-	}
-	jsonFlag(cmd, &asJSON)
-	return cmd
+	}.command(a)
 }
 
 func (a *app) grantRmCommand() *cobra.Command {

@@ -6,38 +6,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vaultpam/vaultpam/client"
+	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
 )
 
 func (a *app) targetLsCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "ls",
-		Short: "list all targets",
-		Args:  wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := a.signedIn(cmd.Context())
-			if err != nil {
-				return err
-			}
-			targets, err := n.client.AllTargets(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(a.Stdout, targets)
-			}
-			t := table{head: []string{"name", "address", "egress", "logins", "host keys"}}
-			for _, target := range targets {
-				t.add(target.Name, target.Address, target.Egress, strings.Join(target.Logins, ","),
-					strings.Join(fingerprints(target.HostKeys), " "))
-			}
-			a.print(t)
-			return nil
+	return listing[api.TargetDetail]{
+		use: "ls", short: "list all targets", ask: (*client.Client).AllTargets,
+		head: []string{"name", "address", "egress", "logins", "other ways in", "checked", "host keys"},
+		row: func(_ *node, t api.TargetDetail) []string {
+			return []string{t.Name, t.Address, t.Egress, strings.Join(t.Logins, ","),
+				waysIn(t.Check), a.local(t.Check.Time), strings.Join(fingerprints(t.HostKeys), " ")}
 		},
-	}
-	jsonFlag(cmd, &asJSON)
-	return cmd
+	}.command(a)
 }
 
 func (a *app) targetRmCommand() *cobra.Command {
@@ -57,7 +38,8 @@ func (a *app) targetRmCommand() *cobra.Command {
 			if err := n.client.RemoveTarget(cmd.Context(), name); err != nil {
 				return err
 			}
-			a.say("removed %s; its sshd still trusts the CA until you undo the setup there", name)
+			a.say("removed %s; its sshd trusts the CA keys until the set-up is undone there", name)
+			a.say("next: on the server, vaultpamd target setup %s | ssh root@HOST sh -s -- --undo", name)
 			return nil
 		},
 	}

@@ -146,6 +146,7 @@ func (a *app) scanAndAsk(ctx context.Context, n *node, request *api.AddTargetReq
 		a.say("the relay comes from %s; where the host sees another address, name it with --egress", client.Clean(scan.Egress))
 	}
 	if !flags.yes {
+		a.say("compare them with what the host itself says: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
 		ok, err := a.confirm(ctx, "are these the host's keys?")
 		if errors.Is(err, errNoTerminal) {
 			return withHint(err, "in a script: --host-key KEY, or --yes to pin what the host shows")
@@ -161,8 +162,8 @@ func (a *app) scanAndAsk(ctx context.Context, n *node, request *api.AddTargetReq
 	return nil
 }
 
-// fingerprints returns each key's type and SHA-256 fingerprint, as ssh-keygen -l
-// writes them.
+// fingerprints returns each key's type, and its SHA-256 fingerprint as
+// ssh-keygen -l writes it.
 func fingerprints(keys []string) []string {
 	var all []string
 	for _, line := range keys {

@@ -93,37 +93,17 @@ func (a *app) userInviteCommand() *cobra.Command {
 }
 
 func (a *app) userLsCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "ls",
-		Short: "list people",
-		Args:  wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := a.signedIn(cmd.Context())
-			if err != nil {
-				return err
+	return listing[api.User]{
+		use: "ls", short: "list people", ask: (*client.Client).Users,
+		head: []string{"handle", "roles", "enrolled", "id"},
+		row: func(_ *node, u api.User) []string {
+			enrolled := "no"
+			if u.Enrolled {
+				enrolled = "yes"
 			}
-			users, err := n.client.Users(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(a.Stdout, users)
-			}
-			t := table{head: []string{"handle", "roles", "enrolled", "id"}}
-			for _, u := range users {
-				enrolled := "no"
-				if u.Enrolled {
-					enrolled = "yes"
-				}
-				t.add(u.Handle, strings.Join(u.Roles, ","), enrolled, u.ID)
-			}
-			a.print(t)
-			return nil
+			return []string{u.Handle, strings.Join(u.Roles, ","), enrolled, u.ID}
 		},
-	}
-	jsonFlag(cmd, &asJSON)
-	return cmd
+	}.command(a)
 }
 
 func (a *app) userRmCommand() *cobra.Command {

@@ -217,5 +217,11 @@ func (a *app) say(format string, args ...any) {
 	fmt.Fprintf(a.Stderr, format+"\n", args...)
 }
 
-// warn tells of something that went wrong and does not end the command.
-func (a *app) warn(err error) { a.say("vaultpam: %s", client.Clean(err.Error())) }
+// warn tells of something that went wrong, and what to do about it. Whether it
+// ends the command is the caller's to say.
+func (a *app) warn(err error) {
+	a.say("vaultpam: %s", client.Clean(err.Error()))
+	if hint := hintFor(err); hint != "" {
+		a.say("hint: %s", client.Clean(hint))
+	}
+}

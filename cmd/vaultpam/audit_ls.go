@@ -73,6 +73,9 @@ func (a *app) auditLs(ctx context.Context, flags auditFlags) error {
 		return t.csv(a.Stdout)
 	}
 	a.print(t)
+	if len(entries) == 0 {
+		a.say("no entry matches")
+	}
 	return nil
 }
 

@@ -83,7 +83,11 @@ func (a *app) cert(ctx context.Context, flags certFlags) error {
 		return err
 	}
 	if outcome == agent.Renewed {
-		if err := a.load(ctx, settings, id); err != nil && !(flags.quiet && errors.Is(err, agent.ErrNoAgent)) {
+		switch err := a.load(ctx, settings, id); {
+		case errors.Is(err, agent.ErrNoAgent) && flags.quiet:
+		case errors.Is(err, agent.ErrNoAgent):
+			a.say("no ssh-agent is running; ssh reads the files")
+		case err != nil:
 			a.warn(err)
 		}
 	}

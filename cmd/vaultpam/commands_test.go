@@ -37,7 +37,7 @@ func TestUsage(t *testing.T) {
 		{"audit ls --limit -1", "--limit -1", "vaultpam help audit ls"},
 		{"audit ls --json --csv", "want one of them", "vaultpam help audit ls"},
 		{"audit ls --user $(x)", `handle "$(x)"`, "vaultpam help audit ls"},
-		{"play nothing", "neither a session's ID nor an index", "vaultpam help play"},
+		{"play nothing", "neither a session's ID nor an index", "vaultpam audit ls --type session.ended"},
 		{"play 3 --speed 0", "--speed", "vaultpam help play"},
 		{"proxy -- db1.pam ssh", `port "ssh"`, "vaultpam help proxy"},
 		{"proxy -- $(x).pam 22", `host "$(x).pam"`, "vaultpam targets"},
@@ -235,7 +235,7 @@ func TestEnsureInParallel(t *testing.T) {
 	if n := s.certificates() - before; n != 1 {
 		t.Errorf("%d certificates were issued, want 1", n)
 	}
-	m.run("cert").want(t, exitOK, "no ssh-agent is running", "certificate 3 until")
+	m.run("cert").want(t, exitOK, "no ssh-agent is running; ssh reads the files\ncertificate 3 until")
 	// One that is good needs no server.
 	s.Close()
 	m.run("cert", "--ensure", "--quiet").want(t, exitOK)
@@ -254,9 +254,9 @@ func TestConfigSSH(t *testing.T) {
 		t.Fatal("it was changed all the same")
 	}
 	m.typed = []string{"y\n"}
-	m.run("config", "ssh").want(t, exitOK, "done")
+	m.run("config", "ssh").want(t, exitOK, "next: vaultpam targets")
 	m.run("config", "ssh").want(t, exitOK, "nothing to change")
-	m.run("config", "ssh", "--remove", "--yes").want(t, exitOK, "done")
+	m.run("config", "ssh", "--remove", "--yes").want(t, exitOK, "everything was taken back")
 	m.run("config", "ssh", "--remove", "--yes").want(t, exitOK, "nothing to change")
 }
 

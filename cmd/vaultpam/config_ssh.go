@@ -101,7 +101,11 @@ func (a *app) apply(ctx context.Context, plan sshconfig.Plan, flags configFlags)
 	if err := plan.Apply(); err != nil {
 		return err
 	}
-	a.say("done")
+	if flags.remove {
+		a.say("everything was taken back")
+		return nil
+	}
+	a.say("ssh reaches your targets from now on; next: vaultpam targets")
 	return nil
 }
 

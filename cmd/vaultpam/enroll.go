@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/mdp/qrterminal/v3"
 	"github.com/spf13/cobra"
@@ -85,8 +86,21 @@ func (a *app) enroll(ctx context.Context, link string, code *codeFlag) error {
 		return withHint(err, "you are enrolled, and this machine does not know it yet: %s", loginLine(settings))
 	}
 	a.say("enrolled as %s at %s, and signed in until %s", settings.Handle, settings.Name, a.local(session.Expires))
-	a.say("next: vaultpam config ssh")
+	a.say("next: %s", nextStep(session.Roles))
 	return a.firstCertificate(ctx, n)
+}
+
+// nextStep is what somebody with these roles does first.
+func nextStep(roles []string) string {
+	switch {
+	case slices.Contains(roles, string(store.RoleEngineer)):
+		return "vaultpam config ssh"
+	case slices.Contains(roles, string(store.RoleAdministrator)):
+		return "vaultpam admin user add HANDLE, and vaultpam admin target add NAME"
+	case slices.Contains(roles, string(store.RoleAuditor)):
+		return "vaultpam audit ls"
+	}
+	return "vaultpam status"
 }
 
 // loginLine is the command that signs in where nothing is known yet.

@@ -84,10 +84,7 @@ func (a *app) report(err error) int {
 		a.say("vaultpam: interrupted")
 		return code
 	}
-	a.say("vaultpam: %s", client.Clean(err.Error()))
-	if hint := hintFor(err); hint != "" {
-		a.say("hint: %s", client.Clean(hint))
-	}
+	a.warn(err)
 	return code
 }
 

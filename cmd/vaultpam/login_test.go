@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -52,7 +53,7 @@ func TestEnrollAndLogin(t *testing.T) {
 	// A wrong code is asked for again, on the terminal.
 	m.typed = []string{"000000\n", "nonsense\n", "123 456\n"}
 	r := m.run("enroll", s.invitation())
-	r.want(t, exitOK, "the code was not accepted", "that is not a code", "enrolled as carol at pam.example.eu")
+	r.want(t, exitOK, "the code was not accepted", "that is not a code\nhint: type the 6 digits", "enrolled as carol at pam.example.eu")
 	if r.out != "" {
 		t.Errorf("standard output: %q", r.out)
 	}
@@ -70,6 +71,22 @@ func TestEnrollAndLogin(t *testing.T) {
 		"checkpoints/00000000000000000005", "config.json", "id_ed25519", "id_ed25519-cert.pub", "id_ed25519.pub", "session",
 	}, withoutLocks(files(t, m.home()))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Somebody who enrolled reads what somebody with their roles does first.
+func TestNextStep(t *testing.T) {
+	for roles, want := range map[string]string{
+		"engineer": "vaultpam config ssh", "administrator engineer": "vaultpam config ssh",
+		"administrator auditor": "vaultpam admin user add HANDLE, and vaultpam admin target add NAME",
+		"auditor":               "vaultpam audit ls", "approver": "vaultpam status", "": "vaultpam status",
+	} {
+		s := newFakeServer(t)
+		m := newMachine(t)
+		s.set(api.RouteEnrollFinish, api.SignInResponse{
+			Token: testToken, Handle: "carol", Roles: strings.Fields(roles), Expires: time.Now().Add(time.Hour),
+		})
+		m.runWith(strings.NewReader(goodCode+"\n"), "enroll", s.invitation(), "--code-stdin").want(t, exitOK, "\nnext: "+want+"\n")
 	}
 }
 

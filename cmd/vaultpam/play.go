@@ -79,8 +79,9 @@ func (a *app) sessionID(ctx context.Context, n *node, what string) (store.Sessio
 	}
 	index, err := parseIndex("vaultpam play", what)
 	if err != nil {
-		return store.SessionID{}, &usageError{command: "vaultpam play",
-			why: fmt.Sprintf("%q is neither a session's ID nor an index", client.Clean(what))}
+		return store.SessionID{}, withHint(&usageError{command: "vaultpam play",
+			why: fmt.Sprintf("%q is neither a session's ID nor an index", client.Clean(what))},
+			"vaultpam audit ls --type session.ended")
 	}
 	proved, err := n.ledger.Entry(ctx, index)
 	if err != nil {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -38,7 +36,7 @@ Recordings are files that never change once their session has ended: copy the
 folder recordings, or have them in the backup with --recordings.
 
 vaultpamd restore puts a backup into service.`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := b.check(); err != nil {
 				return usageError{err}
@@ -60,8 +58,8 @@ vaultpamd restore puts a backup into service.`,
 			return p.printBackup(b, done)
 		},
 	}
-	cmd.Flags().StringVar(&b.to, "to", "", "file to write, or - for standard output")
-	cmd.Flags().StringArrayVar(&b.recipients, "recipient", nil, "age recipient who can open it; may be given several times")
+	cmd.Flags().StringVar(&b.to, "to", "", "`FILE` to write, or - for standard output")
+	cmd.Flags().StringArrayVar(&b.recipients, "recipient", nil, "age `RECIPIENT` who can open it; may be given several times")
 	cmd.Flags().BoolVar(&b.recordings, "recordings", false, "with the recordings of sessions that have ended")
 	cmd.Flags().BoolVar(&b.keys, "keys", false, "back up the keys and the TLS folder instead")
 	cmd.Flags().BoolVar(&b.passphrase, "passphrase", false, "encrypt the keys with a passphrase, which is asked for")
@@ -138,29 +136,6 @@ func (p *program) keyRecipients(b backupFlags) ([]age.Recipient, error) {
 		return nil, err
 	}
 	return []age.Recipient{r}, nil
-}
-
-func (p *program) terminal() (*os.File, bool) {
-	f, ok := p.stdin.(*os.File)
-	return f, ok && term.IsTerminal(int(f.Fd()))
-}
-
-// askSecret asks on the terminal, without echo, or reads a line.
-func (p *program) askSecret(what string) (string, error) {
-	if f, terminal := p.terminal(); terminal {
-		fmt.Fprintf(p.stderr, "%s: ", what)
-		line, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(p.stderr)
-		if err != nil {
-			return "", fmt.Errorf("reading the passphrase: %w", err)
-		}
-		return string(line), nil
-	}
-	line, err := bufio.NewReader(io.LimitReader(p.stdin, 1024)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("reading the passphrase: %w", err)
-	}
-	return strings.TrimRight(line, "\r\n"), nil
 }
 
 // writeTo has write fill a file, which gets its name when it is whole and on

@@ -12,8 +12,7 @@ import (
 )
 
 func (p *program) clockCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "clock", Short: "the server's clock and the ledger's times"}
-	cmd.AddCommand(&cobra.Command{
+	return group("clock", "the server's clock and the ledger's times", &cobra.Command{
 		Use:   "accept",
 		Short: "say that the clock is right now",
 		Long: `accept says that somebody looked at this machine's clock and that it is right.
@@ -23,7 +22,7 @@ ledger's last entry, or jumped ahead of the time since the machine started. Set
 the clock right first. Where it is right and the ledger was dated into the future,
 or the machine was paused from outside, this is the way out. It is an entry, and the
 entries after it are dated by the clock as it is now.`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.acceptClock(cmd.Context(), dirOf(cmd)); err != nil {
 				return err
@@ -32,13 +31,12 @@ entries after it are dated by the clock as it is now.`,
 			return err
 		},
 	})
-	return cmd
 }
 
 // acceptClock asks the running server, and where none runs opens the directory.
 func (p *program) acceptClock(ctx context.Context, dir server.Dir) error {
 	err := ask(ctx, dir, server.RouteLocalClock, "", api.Empty{}, &api.Empty{})
-	if !errors.Is(err, errNotServing) {
+	if !errors.Is(err, server.ErrNotServing) {
 		return err
 	}
 	n, err := server.Open(ctx, p.options(dir))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,46 +17,35 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 )
 
-func TestHelp(t *testing.T) {
-	var all strings.Builder
-	for _, args := range [][]string{
-		nil, {"init"}, {"serve"}, {"status"}, {"setting"}, {"target"}, {"target", "setup"}, {"emergency-cert"}, {"version"}, {"demo"},
-	} {
-		r := run(t, append(append([]string{}, args...), "--help")...)
-		if r.code != exitDone || r.stderr != "" {
-			t.Errorf("%v: %+v", args, r)
-		}
-		fmt.Fprintf(&all, "$ vaultpamd %s--help\n%s\n", strings.TrimPrefix(strings.Join(args, " ")+" ", " "), r.out)
-	}
-	golden(t, "help.golden", all.String())
-}
-
 // Everything that is called wrongly says so, leads to the help and ends with 2.
 func TestWrongUsage(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		want string
+		help string
 	}{
-		{[]string{"no-such-command"}, `vaultpamd has no command "no-such-command"`},
-		{[]string{"target", "no-such-command"}, `vaultpamd target has no command "no-such-command"`},
-		{[]string{"--no-such-flag"}, "unknown flag: --no-such-flag"},
-		{[]string{"serve", "--no-such-flag"}, "unknown flag: --no-such-flag"},
-		{[]string{"serve", "word"}, "accepts 0 arg(s), received 1"},
-		{[]string{"serve", "--check=perhaps"}, "invalid argument"},
-		{[]string{"init"}, "init needs --name, the host name that clients will use"},
-		{[]string{"init", "--name", "pam.example.eu", "--https", "443"}, `listening address "443": want [ADDRESS]:PORT`},
-		{[]string{"setting", "self-grant"}, "accepts 2 arg(s), received 1"},
-		{[]string{"target", "setup"}, "accepts 1 arg(s), received 0"},
-		{[]string{"emergency-cert"}, "target name"},
-		{[]string{"emergency-cert", "--target", "db1", "--login", "a b", "--key", "x"}, "login"},
-		{[]string{"emergency-cert", "--target", "db1"}, "want --key"},
-		{[]string{"emergency-cert", "--target", "db1", "--key", "/no/such/file"}, "reading the public key"},
-		{[]string{"emergency-cert", "--target", "db1", "--key", "/dev/null", "--for", "soon"}, "invalid argument"},
-		{[]string{"version", "word"}, "accepts 0 arg(s)"},
+		{[]string{"no-such-command"}, `vaultpamd has no command "no-such-command"`, ""},
+		{[]string{"help", "no-such-command"}, `no help about "no-such-command"`, ""},
+		{[]string{"clock", "no-such-command"}, `vaultpamd clock has no command "no-such-command"`, "clock"},
+		{[]string{"target", "no-such-command"}, `vaultpamd target has no command "no-such-command"`, "target"},
+		{[]string{"--no-such-flag"}, "unknown flag: --no-such-flag", ""},
+		{[]string{"serve", "--no-such-flag"}, "unknown flag: --no-such-flag", "serve"},
+		{[]string{"serve", "word"}, `"word" is one word too many`, "serve"},
+		{[]string{"serve", "--check=perhaps"}, "invalid argument", "serve"},
+		{[]string{"init"}, "init needs --name, the host name that clients will use", "init"},
+		{[]string{"init", "--name", "pam.example.eu", "--https", "443"}, `listening address "443": want [ADDRESS]:PORT`, "init"},
+		{[]string{"setting", "self-grant"}, "missing VALUE", "setting"},
+		{[]string{"target", "setup"}, "missing NAME", "target setup"},
+		{[]string{"emergency-cert"}, "want --target", "emergency-cert"},
+		{[]string{"emergency-cert", "--target", "db1", "--login", "a b", "--key", "x"}, "login", "emergency-cert"},
+		{[]string{"emergency-cert", "--target", "db1"}, "want --key", "emergency-cert"},
+		{[]string{"emergency-cert", "--target", "db1", "--key", "/no/such/file"}, "reading the public key", "emergency-cert"},
+		{[]string{"emergency-cert", "--target", "db1", "--key", "/dev/null", "--for", "soon"}, "invalid argument", "emergency-cert"},
+		{[]string{"version", "word"}, `"word" is one word too many`, "version"},
 	} {
 		r := run(t, c.args...)
 		if r.code != exitUsage || r.out != "" || !strings.HasPrefix(r.stderr, "vaultpamd: ") || !strings.Contains(r.stderr, c.want) ||
-			!strings.HasSuffix(r.stderr, "\nhint: vaultpamd help\n") || strings.Count(r.stderr, "\n") != 2 {
+			!strings.HasSuffix(r.stderr, "\nhint: "+strings.TrimSpace("vaultpamd help "+c.help)+"\n") || strings.Count(r.stderr, "\n") != 2 {
 			t.Errorf("%v: %+v", c.args, r)
 		}
 	}
@@ -74,7 +64,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve", "--check", "--dir", dir}, exitDone, ""},
 		{[]string{"serve", "--dir", nowhere}, exitFailed, nowhere + " is not a data directory: run vaultpamd init"},
 		{[]string{"serve", "--check", "--dir", nowhere}, exitFailed, "is not a data directory"},
-		{[]string{"status", "--dir", dir}, exitFailed, "no vaultpamd serves this data directory"},
+		{[]string{"status", "--dir", dir}, exitFailed, "no vaultpamd serves this data directory: dial unix "},
 		{[]string{"setting", "self-grant", "allowed", "--dir", dir}, exitFailed, "hint: vaultpamd serve"},
 		{[]string{"init", "--dir", dir, "--name", "pam.example.eu"}, exitFailed, dir + " is a data directory already"},
 		{[]string{"init", "--dir", nowhere, "--name", "Not A Name"}, exitFailed, "name: host name"},
@@ -95,6 +85,15 @@ func TestExitCodes(t *testing.T) {
 	}
 	if r := stop(); r.code != exitDone || !strings.Contains(r.stderr, "msg=stopped") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What an account may not do has a hint with the two ways out. Root may do all of
+// it, so the error is made here.
+func TestHintForAnotherAccount(t *testing.T) {
+	err := fmt.Errorf("looking for a data directory: %w", fs.ErrPermission)
+	if hint := hintOf((&program{getenv: func(string) string { return "" }}).root(), err); !strings.Contains(hint, "be root, or the account") || !strings.Contains(hint, "--dir") {
+		t.Errorf("%q", hint)
 	}
 }
 

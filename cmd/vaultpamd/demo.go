@@ -24,7 +24,7 @@ touched.
 
 --once tells the story without a shell: sign-in, certificate, ssh, recording,
 ledger, refusal.`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := p.findClient()
 			if err != nil {

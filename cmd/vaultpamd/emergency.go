@@ -1,18 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/term"
 
 	"github.com/vaultpam/vaultpam/ca"
 	"github.com/vaultpam/vaultpam/store"
@@ -39,13 +36,17 @@ Where not even this program is at hand, stock OpenSSH does the same:
 
     ssh-keygen -s keys/emergency-ca -I vaultpam:emergency:NAME \
         -n LOGIN@NAME -V +1h -z 4503599627370496 id.pub`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := emergencyRequest(login, target, key, life)
 			if err != nil {
 				return usageError{err}
 			}
-			passphrase, err := p.readPassphrase()
+			typed, err := p.askSecret("passphrase of the emergency CA")
+			if err != nil {
+				return err
+			}
+			passphrase, err := ca.ParsePassphrase(strings.TrimSpace(typed))
 			if err != nil {
 				return err
 			}
@@ -65,15 +66,18 @@ Where not even this program is at hand, stock OpenSSH does the same:
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&target, "target", "", "name of the target")
-	cmd.Flags().StringVar(&login, "login", "root", "account on the target")
-	cmd.Flags().StringVar(&key, "key", "", "file of the public key to certify")
-	cmd.Flags().DurationVar(&life, "for", time.Hour, "how long it is valid, at most 24h")
+	cmd.Flags().StringVar(&target, "target", "", "`NAME` of the target")
+	cmd.Flags().StringVar(&login, "login", "root", "`ACCOUNT` on the target")
+	cmd.Flags().StringVar(&key, "key", "", "`FILE` of the public key to certify")
+	cmd.Flags().DurationVar(&life, "for", time.Hour, "how long it is valid, `DURATION`, at most 24h")
 	return cmd
 }
 
 func emergencyRequest(login, target, key string, life time.Duration) (ca.EmergencyRequest, error) {
 	r := ca.EmergencyRequest{For: life}
+	if target == "" {
+		return r, errors.New("want --target, the name that the host was set up with")
+	}
 	var err error
 	if r.Principal.Target, err = store.ParseTargetName(target); err != nil {
 		return r, err
@@ -92,38 +96,4 @@ func emergencyRequest(login, target, key string, life time.Duration) (ca.Emergen
 		return r, fmt.Errorf("reading %s: want a public key in authorized_keys form", key)
 	}
 	return r, nil
-}
-
-// readPassphrase asks on the terminal, without echo, or reads a line.
-func (p *program) readPassphrase() (string, error) {
-	var typed string
-	if f, ok := p.stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		line, err := p.askSecretly(f, "passphrase of the emergency CA: ")
-		if err != nil {
-			return "", fmt.Errorf("reading the passphrase: %w", err)
-		}
-		typed = line
-	} else {
-		line, err := bufio.NewReader(io.LimitReader(p.stdin, 1024)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("reading the passphrase: %w", err)
-		}
-		typed = strings.TrimSpace(line)
-	}
-	return ca.ParsePassphrase(typed)
-}
-
-// askSecretly asks on a terminal without showing what is typed. The echo is off
-// before the question is there: who answers at once is not shown either.
-func (p *program) askSecretly(tty *os.File, question string) (string, error) {
-	before, err := term.MakeRaw(int(tty.Fd()))
-	if err != nil {
-		return "", err
-	}
-	screen := struct {
-		io.Reader
-		io.Writer
-	}{tty, p.stderr}
-	line, err := term.NewTerminal(screen, "").ReadPassword(question)
-	return line, errors.Join(err, term.Restore(int(tty.Fd()), before))
 }

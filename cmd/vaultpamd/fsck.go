@@ -32,7 +32,7 @@ each finding, with what can be done about it.
 
 The server must not run. Exit codes: 0 nothing is wrong, 4 a start of the server
 mends what is, 5 something else has to be done.`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var found findingsError
 			var failed error

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vaultpam/vaultpam/server"
+	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/store"
 )
 
@@ -21,7 +23,7 @@ entries. It prints two secrets once, which are kept nowhere: the passphrase of
 the emergency CA, and the first administrator's invitation.
 
 The name is how clients reach the server, and permanent.`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := initRequest(dirOf(cmd), name, admin, suffix, https, ssh)
 			if err != nil {
@@ -37,11 +39,11 @@ The name is how clients reach the server, and permanent.`,
 			return p.printInit(r, done)
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "the server's permanent host name, such as pam.example.eu")
-	cmd.Flags().StringVar(&admin, "administrator", "admin", "handle of the first administrator")
-	cmd.Flags().StringVar(&suffix, "suffix", "pam", "what users type behind a target's name: db1.pam")
-	cmd.Flags().StringVar(&https, "https", ":443", "[ADDRESS]:PORT to listen on for HTTPS")
-	cmd.Flags().StringVar(&ssh, "ssh", ":2222", "[ADDRESS]:PORT to listen on for SSH")
+	cmd.Flags().StringVar(&name, "name", "", "the server's permanent `HOST` name, such as pam.example.eu")
+	cmd.Flags().StringVar(&admin, "administrator", "admin", "`HANDLE` of the first administrator")
+	cmd.Flags().StringVar(&suffix, "suffix", "pam", "`WORD` that users type behind a target's name: db1.pam")
+	cmd.Flags().StringVar(&https, "https", ":443", "`[ADDRESS]:PORT` to listen on for HTTPS")
+	cmd.Flags().StringVar(&ssh, "ssh", ":2222", "`[ADDRESS]:PORT` to listen on for SSH")
 	cmd.Flags().BoolVar(&single, "single-administrator", false, "let an administrator grant access to themselves (for a company that has only one)")
 	return cmd
 }
@@ -51,7 +53,7 @@ func initRequest(dir server.Dir, name, admin, suffix, https, ssh string) (server
 		return server.InitRequest{}, usageError{fmt.Errorf("init needs --name, the host name that clients will use: vaultpamd init --name pam.example.eu")}
 	}
 	r := server.InitRequest{Dir: dir, Administrator: admin, SelfGrant: store.SelfGrantRefused}
-	r.Config = server.Config{Name: name, Suffix: suffix, Listen: server.ListenConfig{HTTPS: https, SSH: ssh}, Log: server.LogConfig{Level: "info"}}
+	r.Config = server.Config{Name: name, Suffix: suffix, Listen: server.ListenConfig{HTTPS: https, SSH: ssh}, Log: server.LogConfig{Level: "info"}, CheckTargets: server.DefaultCheckTargets}
 	for _, x := range []struct {
 		listen string
 		public *string
@@ -81,9 +83,9 @@ Start the server:
 
     vaultpamd serve --dir %s
 
-The first administrator, %s, then enrols within 7 days, once, on their own machine:
+The first administrator, %s, then enrols within %d days, once, on their own machine:
 
     vaultpam enroll '%s'
-`, r.Config.Name, r.Dir, done.Passphrase, r.Dir.EmergencyKey(), r.Dir, r.Administrator, done.Invitation)
+`, r.Config.Name, r.Dir, done.Passphrase, r.Dir.EmergencyKey(), r.Dir, r.Administrator, access.InvitationLife/(24*time.Hour), done.Invitation)
 	return err
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/vaultpam/vaultpam/server/api"
 )
 
-// ask calls the running server over its unix socket.
+// ask calls the running server over its unix socket. Its error is
+// server.ErrNotServing where none runs, and an *api.Error where it refuses.
 func ask(ctx context.Context, dir server.Dir, route api.Route, name string, q, a any) error {
 	var body io.Reader = http.NoBody
 	if q != nil {
@@ -34,11 +35,15 @@ func ask(ctx context.Context, dir server.Dir, route api.Route, name string, q, a
 		return fmt.Errorf("asking the server: %w", err)
 	}
 	res, err := dir.LocalClient().Do(req)
+	var dialing *url.Error
+	if errors.As(err, &dialing) {
+		err = dialing.Err // the rest is a URL that nobody typed
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("asking the server takes its own account, or root: %w", err)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNotServing, err)
+		return fmt.Errorf("%w: %w", server.ErrNotServing, err)
 	}
 	defer res.Body.Close()
 	dec := json.NewDecoder(io.LimitReader(res.Body, 1<<20))
@@ -55,11 +60,9 @@ func ask(ctx context.Context, dir server.Dir, route api.Route, name string, q, a
 	return nil
 }
 
-var errNotServing = errors.New("no vaultpamd serves this data directory")
-
 func (p *program) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "say how the running server is", Args: exactly(0),
+		Use: "status", Short: "say how the running server is", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s server.LocalStatus
 			if err := ask(cmd.Context(), dirOf(cmd), server.RouteLocalStatus, "", nil, &s); err != nil {
@@ -80,7 +83,7 @@ func (p *program) settingCommand() *cobra.Command {
 
     self-grant refused|allowed   whether an administrator may grant access to
                                  themselves without a second person`,
-		Args: exactly(2),
+		Args: exactly("NAME", "VALUE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := server.LocalSetting{Setting: args[0], Value: args[1]}
 			if err := ask(cmd.Context(), dirOf(cmd), server.RouteLocalSetting, "", q, &api.Empty{}); err != nil {

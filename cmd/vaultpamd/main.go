@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -60,12 +62,12 @@ type usageError struct{ error }
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
 	fmt.Fprintf(p.stderr, "vaultpamd: %v\n", err)
-	if hint := hintOf(err); hint != "" {
+	if hint := hintOf(cmd, err); hint != "" {
 		fmt.Fprintf(p.stderr, "hint: %s\n", hint)
 	}
 	var held *server.HeldError
@@ -87,7 +89,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
-func hintOf(err error) string {
+// hintOf is the next thing to do after an error of a command.
+func hintOf(cmd *cobra.Command, err error) string {
 	var refused *access.Refusal
 	var problem *api.Error
 	var held *server.HeldError
@@ -101,11 +104,16 @@ func hintOf(err error) string {
 	case errors.As(err, &held):
 		return "stop it first, or ask it: vaultpamd status"
 	case errors.As(err, &usage):
-		return "vaultpamd help"
+		if cmd.Name() == "help" {
+			cmd = cmd.Root()
+		}
+		return strings.TrimSpace("vaultpamd help" + strings.TrimPrefix(cmd.CommandPath(), "vaultpamd"))
 	case errors.As(err, &rollback):
 		return "vaultpamd restore --help"
-	case errors.Is(err, errNotServing):
+	case errors.Is(err, server.ErrNotServing):
 		return "vaultpamd serve"
+	case errors.Is(err, fs.ErrPermission):
+		return "be root, or the account that the data directory belongs to; an account of its own takes --dir, and ports above 1023"
 	}
 	return ""
 }
@@ -132,7 +140,8 @@ other damage, 6 a restore is refused because entries could be lost.`,
 	root.SetIn(p.stdin)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.PersistentFlags().String("dir", p.defaultDir(), "data directory (VAULTPAMD_DIR)")
+	root.SetHelpCommand(helpCommand())
+	root.PersistentFlags().String("dir", p.defaultDir(), "data directory, `DIR` (VAULTPAMD_DIR)")
 	root.AddCommand(
 		p.initCommand(), p.serveCommand(), p.statusCommand(), p.settingCommand(), p.clockCommand(),
 		p.backupCommand(), p.restoreCommand(), p.fsckCommand(),
@@ -164,19 +173,44 @@ func known(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// exactly is cobra.ExactArgs as an error of usage.
-func exactly(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%s: %w", cmd.UseLine(), err)}
+// exactly asks for the named arguments and no others.
+func exactly(words ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(words):
+			return usageError{errors.New("missing " + strings.Join(words[len(args):], " "))}
+		case len(args) > len(words):
+			return usageError{fmt.Errorf("%q is one word too many", args[len(words)])}
 		}
 		return nil
 	}
 }
 
+// group returns a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Args: known, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	g.AddCommand(commands...)
+	return g
+}
+
+// helpCommand is cobra's, but for a topic that does not exist: that is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "help about a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{fmt.Errorf("no help about %q", strings.Join(args, " "))}
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: exactly(0),
+		Use: "version", Short: "print the version", Args: exactly(),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(p.stdout, version)
 			return err

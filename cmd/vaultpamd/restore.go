@@ -33,7 +33,7 @@ the serials. Every client that saw more will say "ledger fork at index N".
 
 Without --keys the folders keys and tls are left empty, to be filled by hand;
 that works where nothing is lost.`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.from == "" || f.identity == "" {
 				return usageError{errors.New("restore needs --from, the backup, and --identity, the age identity that opens it")}
@@ -45,10 +45,10 @@ that works where nothing is lost.`,
 			return p.printRestore(dirOf(cmd), f, done)
 		},
 	}
-	cmd.Flags().StringVar(&f.from, "from", "", "the backup, or - for standard input")
-	cmd.Flags().StringVar(&f.identity, "identity", "", "file of the age identities that open the backups")
-	cmd.Flags().StringVar(&f.keys, "keys", "", "the backup of the keys; if it has a passphrase, it is asked for")
-	cmd.Flags().StringVar(&f.checkpoint, "checkpoint", "", "file of the largest checkpoint that a client remembers")
+	cmd.Flags().StringVar(&f.from, "from", "", "the backup, `FILE`, or - for standard input")
+	cmd.Flags().StringVar(&f.identity, "identity", "", "`FILE` of the age identities that open the backups")
+	cmd.Flags().StringVar(&f.keys, "keys", "", "the backup of the keys, `FILE`; if it has a passphrase, it is asked for")
+	cmd.Flags().StringVar(&f.checkpoint, "checkpoint", "", "`FILE` of the largest checkpoint that a client remembers")
 	cmd.Flags().BoolVar(&f.accept, "accept-rollback", false, "restore although entries may be lost, and say so in the ledger")
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,10 @@ the SSH relay and the local socket. On SIGTERM it ends the live sessions with a
 word to their users, lets running batches finish, and exits with 0.
 
 --check verifies everything, says so, and serves nothing.`,
-		Args: exactly(0),
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			spare := headroom(p.getenv)
+			defer runtime.KeepAlive(spare)
 			n, err := server.Open(cmd.Context(), p.options(dirOf(cmd)))
 			if err != nil {
 				return err

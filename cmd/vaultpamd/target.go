@@ -11,19 +11,16 @@ import (
 )
 
 func (p *program) targetCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "target", Short: "what a target host needs", Args: known,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(&cobra.Command{
+	return group("target", "what a target host needs", &cobra.Command{
 		Use:   "setup NAME",
 		Short: "print the script that makes a host trust VaultPAM",
 		Long: `setup prints a POSIX shell script for the host NAME. Run it there as root:
 
     vaultpamd target setup db1 | ssh root@db1.example.eu sh
 
-It is safe to run twice; with --undo the script takes everything out again.`,
-		Args: exactly(1),
+It is safe to run twice, says what it did, and with "sh -s -- --undo" in place of
+"sh" takes everything out again.`,
+		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := p.setupScript(cmd.Context(), dirOf(cmd), args[0])
 			if err != nil {
@@ -33,14 +30,13 @@ It is safe to run twice; with --undo the script takes everything out again.`,
 			return err
 		},
 	})
-	return cmd
 }
 
 // setupScript asks the running server, and where none runs opens the directory.
 func (p *program) setupScript(ctx context.Context, dir server.Dir, name string) (string, error) {
 	var answer server.LocalScript
 	err := ask(ctx, dir, server.RouteLocalSetup, name, nil, &answer)
-	if !errors.Is(err, errNotServing) {
+	if !errors.Is(err, server.ErrNotServing) {
 		return answer.Script, err
 	}
 	n, err := server.Open(ctx, p.options(dir))

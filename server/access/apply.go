@@ -73,6 +73,12 @@ func (a *applier) apply() error {
 		return a.targetAdded(e)
 	case *store.TargetRemoved:
 		return a.targetRemoved(e)
+	case *store.TargetChecked:
+		return a.targetChecked(e)
+	case *store.TargetClosed:
+		return a.mustHaveLooked(e.Target, e.Session)
+	case *store.TargetReopened:
+		return a.mustHaveLooked(e.Target, e.Session)
 	case *store.GrantAdded:
 		return a.grantAdded(e)
 	case *store.GrantRemoved:
@@ -264,9 +270,9 @@ func (a *applier) sessionStarted(e *store.SessionStarted) error {
 	}
 	a.sessions = a.sessions.set(e.Session, Session{
 		ID: e.Session, Entry: a.entry.Index, User: e.User, Target: e.Target, Login: e.Login,
-		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate,
+		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate, Errand: e.Errand,
 	})
-	return nil
+	return a.errandStarted(e)
 }
 
 // sessionRefused remembers a refusal for a minute, and none for longer: the
@@ -281,10 +287,12 @@ func (a *applier) sessionRefused(e *store.SessionRefused) {
 }
 
 func (a *applier) sessionEnded(e *store.SessionEnded) error {
-	if _, ok := a.sessions.get(e.Session); !ok {
+	x, ok := a.sessions.get(e.Session)
+	if !ok {
 		return errors.New("no such session is open")
 	}
 	a.sessions = a.sessions.drop(e.Session)
+	a.errandEnded(x)
 	return nil
 }
 

@@ -81,6 +81,10 @@ func (c IssueTargetCertificate) decide(s State, now store.Millis) (Decision, err
 		return Decision{}, &Refusal{Kind: Forbidden, Message: fmt.Sprintf("the session has to end: %s", reason)}
 	}
 	u, _ := s.users.get(x.User)
+	keyID := ca.TargetKeyID(u.Handle, x.ID)
+	if x.Errand != "" {
+		keyID = ca.ErrandKeyID(x.ID)
+	}
 	t, _ := s.targets.get(x.Target)
 	egress, err := netip.ParseAddr(t.Egress)
 	if err != nil {
@@ -91,7 +95,7 @@ func (c IssueTargetCertificate) decide(s State, now store.Millis) (Decision, err
 		Authority:     s.targetCA,
 		Key:           c.Key,
 		Serial:        s.serial(),
-		KeyID:         ca.TargetKeyID(u.Handle, x.ID),
+		KeyID:         keyID,
 		Principal:     ca.TargetPrincipal{Login: x.Login, Target: t.Name}.String(),
 		ValidAfter:    now.Time().Add(-skew),
 		ValidBefore:   now.Time().Add(skew),

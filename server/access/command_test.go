@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 21).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 26).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -83,6 +83,8 @@ func (w *world) command() access.Command {
 		return access.ChangeSetting{By: w.by(), Setting: store.SettingSelfGrant, Value: one(w, "value", store.SelfGrantAllowed, store.SelfGrantRefused, "")}
 	case 20:
 		return access.RefuseSession{User: w.anyUser(), Reason: store.RefusedForgery}
+	case 21, 22, 23, 24, 25:
+		return w.errand()
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
 	}
@@ -94,6 +96,74 @@ func (w *world) addTarget() access.Command {
 		HostKeys: one(w, "keys", []ssh.PublicKey{keys().subject}, nil, []ssh.PublicKey{keys().subject, keys().subject}),
 		Logins:   rapid.SliceOfN(rapid.SampledFrom([]string{"root", "deploy", "www", "root"}), 1, 3).Draw(w.t, "logins"),
 		Egress:   one(w, "egress", "198.51.100.1", "2001:db8::1", "", "0.0.0.0", "::ffff:192.0.2.1", "192.0.2.9", "192.0.2.8"),
+	}
+}
+
+// errand draws what mostly comes next of a look at a target: begin it, end it,
+// record it, and say what it showed.
+func (w *world) errand() access.Command {
+	x := w.anyErrand()
+	next := rapid.IntRange(0, 3).Draw(w.t, "next")
+	if last := w.model.checks[x.Target]; !w.seldom("out of order") {
+		switch {
+		case w.model.sessions[x.Session] != nil:
+			return access.EndSession{Session: x.Session, Reason: store.EndedByTarget}
+		case x.Target == 1<<40 || last != nil && last.Session == x.Session && next == 0:
+			next = 0
+		case last == nil || last.Session != x.Session:
+			next = 1
+		default:
+			next = max(next, 2)
+		}
+	}
+	name := w.anyTarget()
+	if t := w.model.targets[x.Target]; t != nil {
+		name = t.Name
+	}
+	switch next {
+	case 0:
+		return access.StartErrand{
+			By: one(w, "errand by", w.by(), w.by(), access.Caller{Timetable: true}), Target: w.anyTarget(),
+			Errand: one(w, "errand", store.ErrandCheck, store.ErrandClose, store.ErrandReopen),
+			Login:  one(w, "errand login", "", "", "root", "deploy", "nobody"), Session: w.sessionID(),
+		}
+	case 1:
+		return w.recordCheck(x)
+	case 2:
+		return access.RecordClosed{By: w.by(), Target: name, Session: x.Session, Emergency: store.EmergencySerial + 1}
+	default:
+		return access.RecordReopened{By: w.by(), Target: name, Session: x.Session}
+	}
+}
+
+// anyErrand draws one of the errands that there were.
+func (w *world) anyErrand() *store.SessionStarted {
+	return known(w, "an errand", w.model.errands, &store.SessionStarted{Session: w.sessionID(), Target: 1 << 40})
+}
+
+// recordCheck draws a report, mostly of an errand that is over and with what the
+// report before it said.
+func (w *world) recordCheck(x *store.SessionStarted) access.Command {
+	c := access.RecordCheck{
+		Target: x.Target, Session: x.Session, Closed: rapid.Bool().Draw(w.t, "closed"), Salt: w.random(),
+		Report: store.DoorReport{
+			Doors:  rapid.SliceOfN(rapid.SampledFrom(doors()), 0, 4).Draw(w.t, "doors"),
+			Unread: rapid.SliceOfN(rapid.SampledFrom([]string{"/etc/shadow", "/home/x/.ssh/authorized_keys"}), 0, 2).Draw(w.t, "unread"),
+		},
+	}
+	if last := w.model.checks[x.Target]; last != nil && !w.seldom("stale") {
+		c.BeforeOf = last.Report
+		c.Before, _ = w.text(last.Report)
+	}
+	return c
+}
+
+func doors() []store.Door {
+	return []store.Door{
+		{Kind: store.DoorPassword, Account: "root", Detail: "a password"},
+		{Kind: store.DoorKey, Account: "root", Detail: "SHA256:x"},
+		{Kind: store.DoorKey, Account: "deploy", Detail: "SHA256:x"},
+		{Kind: store.DoorDaemon, Detail: "dropbear"},
 	}
 }
 

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/vaultpam/vaultpam/ca"
@@ -70,6 +71,9 @@ func Decide(s State, c Command, now time.Time) (Decision, store.Millis, error) {
 type Caller struct {
 	Token store.Hash
 	Local bool
+	// Timetable is the server itself, by its own timetable. It may look at
+	// targets and counts for nothing else.
+	Timetable bool
 }
 
 var errNotSignedIn = &Refusal{
@@ -104,7 +108,7 @@ func (s State) Authorize(c Caller, now store.Millis, roles ...store.Role) (store
 				return store.Actor{Local: true}, nil
 			}
 		}
-		return store.Actor{}, &Refusal{Kind: Forbidden, Message: fmt.Sprintf("this takes the role %s, held by a person who signed in", roles[0]), Hint: "vaultpam login"}
+		return store.Actor{}, &Refusal{Kind: Forbidden, Message: fmt.Sprintf("this takes %s, held by a person who signed in", oneOf(roles)), Hint: "vaultpam login"}
 	}
 	u, _, err := s.Caller(c, now)
 	if err != nil {
@@ -113,11 +117,20 @@ func (s State) Authorize(c Caller, now store.Millis, roles ...store.Role) (store
 	if len(roles) > 0 && !u.Has(roles...) {
 		return store.Actor{}, &Refusal{
 			Kind:    Forbidden,
-			Message: fmt.Sprintf("this takes the role %s, which %s does not hold", roles[0], u.Handle),
+			Message: fmt.Sprintf("this takes %s, which %s does not hold", oneOf(roles), u.Handle),
 			Hint:    "ask an administrator",
 		}
 	}
 	return store.Actor{User: u.ID}, nil
+}
+
+// oneOf names roles of which one is enough.
+func oneOf(roles []store.Role) string {
+	words := make([]string, len(roles))
+	for i, r := range roles {
+		words[i] = string(r)
+	}
+	return "the role " + strings.Join(words, " or ")
 }
 
 func (s State) administrator(c Caller, now store.Millis) (store.Actor, error) {

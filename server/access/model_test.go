@@ -3,6 +3,7 @@ package access_test
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/store"
@@ -19,6 +20,8 @@ type model struct {
 	grants    map[store.Index]*store.GrantAdded
 	sessions  map[store.SessionID]*store.SessionStarted
 	refused   map[store.SessionRefused]store.Millis
+	errands   []*store.SessionStarted
+	checks    map[store.Index]*store.TargetChecked
 	selfGrant bool
 	serial    store.Serial // the last
 }
@@ -40,6 +43,7 @@ func newModel(c *company) *model {
 		users:   map[store.UserID]*modelUser{}, signIns: map[store.Index]*modelSignIn{},
 		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{},
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
+		checks: map[store.Index]*store.TargetChecked{},
 	}
 	for _, e := range c.entries {
 		m.see(e)
@@ -73,12 +77,17 @@ func (m *model) see(e *store.Entry) {
 		m.targets[e.Index] = v
 	case *store.TargetRemoved:
 		delete(m.targets, v.Target)
+	case *store.TargetChecked:
+		m.checks[v.Target] = v
 	case *store.GrantAdded:
 		m.grants[e.Index] = v
 	case *store.GrantRemoved:
 		delete(m.grants, v.Grant)
 	case *store.SessionStarted:
 		m.sessions[v.Session] = v
+		if v.Errand != "" {
+			m.errands = append(m.errands, v)
+		}
 	case *store.SessionRefused:
 		m.refused[*v] = e.Time
 	case *store.SessionEnded:
@@ -129,7 +138,23 @@ func (m *model) judge(e *store.Entry) {
 		if v.Kind == store.CertificateTarget && m.over(v.Session, e.Time) {
 			bad("for a session that is over")
 		}
+	case *store.TargetChecked:
+		m.judgeCheck(v, bad)
+	case *store.TargetClosed, *store.TargetReopened:
+		if !m.mayAdminister(e) {
+			bad("not by an administrator")
+		}
+		if closed, ok := v.(*store.TargetClosed); ok && !m.saw(closed.Target, closed.Session, true) {
+			bad("not seen by the last check")
+		}
+		if open, ok := v.(*store.TargetReopened); ok && !m.saw(open.Target, open.Session, false) {
+			bad("not seen by the last check")
+		}
 	case *store.SessionStarted:
+		if v.Errand != "" {
+			m.judgeErrand(e, v, bad)
+			return
+		}
 		if !m.signedIn(v.User, m.signInOf(v), e.Time) || !m.covers(v.Grant, v.User, v.Target, v.Login, e.Time) {
 			bad("without a sign-in or a grant")
 		}
@@ -138,6 +163,71 @@ func (m *model) judge(e *store.Entry) {
 			bad("twice in a minute")
 		}
 	}
+}
+
+func (m *model) judgeErrand(e *store.Entry, v *store.SessionStarted, bad func(string)) {
+	m.company.Helper()
+	if nobody := e.Actor == (store.Actor{}); !m.mayAdminister(e) && (!nobody || v.Errand != store.ErrandCheck) {
+		bad("not by an administrator, and no check of the timetable's")
+	}
+	if t := m.targets[v.Target]; t == nil || !slices.Contains(t.Logins, v.Login) {
+		bad("on no target, or as no login of it")
+	}
+	for _, x := range m.sessions {
+		if x.Errand != "" && x.Target == v.Target {
+			bad("beside another one")
+		}
+	}
+}
+
+// judgeCheck reads the reports and counts for itself.
+func (m *model) judgeCheck(v *store.TargetChecked, bad func(string)) {
+	m.company.Helper()
+	var last *store.SessionStarted
+	for _, x := range m.errands {
+		if x.Target == v.Target {
+			last = x
+		}
+	}
+	if m.targets[v.Target] == nil || last == nil || last.Session != v.Session || m.sessions[v.Session] != nil {
+		bad("not of the target's last errand, or before its end")
+	}
+	lines := func(c store.Commitment, kind string) map[string]bool {
+		set := map[string]bool{}
+		text, _ := m.company.text(c)
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, kind) {
+				set[strings.TrimSpace(line)] = true
+			}
+		}
+		return set
+	}
+	now := lines(v.Report, "door")
+	before := now // of the first check nothing is new
+	if last := m.checks[v.Target]; last != nil {
+		before = lines(last.Report, "door")
+	}
+	fresh, gone := 0, 0
+	for line := range now {
+		if !before[line] {
+			fresh++
+		}
+	}
+	for line := range before {
+		if !now[line] {
+			gone++
+		}
+	}
+	if v.Doors != uint64(len(now)) || v.New != uint64(fresh) || v.Gone != uint64(gone) || v.Unread != uint64(len(lines(v.Report, "unread"))) {
+		bad("with other counts than its report")
+	}
+}
+
+// saw reports whether the last check of a target was that session and found it
+// closed or not.
+func (m *model) saw(target store.Index, session store.SessionID, closed bool) bool {
+	c := m.checks[target]
+	return m.targets[target] != nil && c != nil && c.Session == session && c.Closed == closed
 }
 
 // signInOf is what the world below writes into StartSession.Certificate.
@@ -188,6 +278,9 @@ func (m *model) mayStart(c access.StartSession, now store.Millis) bool {
 // over reports whether a session has ended or must.
 func (m *model) over(id store.SessionID, now store.Millis) bool {
 	s := m.sessions[id]
+	if s != nil && s.Errand != "" {
+		return m.targets[s.Target] == nil
+	}
 	return s == nil || !m.covers(s.Grant, s.User, s.Target, s.Login, now)
 }
 

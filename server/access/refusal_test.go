@@ -41,6 +41,7 @@ func TestRefusals(t *testing.T) {
 	cases = append(cases, grantRefusals()...)
 	cases = append(cases, certificateRefusals()...)
 	cases = append(cases, sessionRefusals()...)
+	cases = append(cases, errandRefusals()...)
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			c := found(t)

@@ -136,6 +136,10 @@ func (s State) SessionEnds(id store.SessionID, now store.Millis) (store.EndReaso
 	if !ok {
 		return store.EndedInterrupted, true
 	}
+	if x.Errand != "" {
+		_, there := s.targets.get(x.Target)
+		return store.EndedByGrant, !there
+	}
 	k, ok := s.grantKeys.get(x.Grant)
 	if !ok {
 		return store.EndedByGrant, true

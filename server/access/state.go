@@ -90,6 +90,26 @@ type Target struct {
 	HostKeys [][]byte
 	Logins   []store.Login
 	Egress   string
+
+	Errand store.SessionID // the server's last session on it, or zero
+	Check  Check           // the last one that looked at it; its Entry is 0 where none has
+}
+
+// A Check is what a look at a target found. The report's text is in the side
+// table.
+type Check struct {
+	Entry   store.Index
+	Time    store.Millis
+	Session store.SessionID
+	Doors   uint64 // other ways in
+	New     uint64 // of them, that the check before did not list
+	Gone    uint64
+	Unread  uint64
+	Closed  bool
+	Report  store.Commitment
+	// Missed is when an errand that should have looked ended without a report
+	// since, or 0.
+	Missed store.Millis
 }
 
 // A Grant lets a user reach a target.
@@ -111,7 +131,8 @@ type Session struct {
 	Login   store.Login
 	Grant   store.Index
 	Started store.Millis
-	Parent  store.Index // the user certificate's entry
+	Parent  store.Index  // the user certificate's entry
+	Errand  store.Errand // of the server itself, which has no user, grant and parent
 }
 
 // grantKey orders grants by whom and what they are for, so that deciding looks

@@ -25,31 +25,36 @@ const (
 
 // The routes. Request and answer types stand behind each in types.go.
 var (
-	RouteInfo         = Route{"GET", "/v1/info", WhoAnybody, "what this server is"}                                               // → Info
-	RouteEnrollBegin  = Route{"POST", "/v1/enroll/begin", WhoAnybody, "read an invitation"}                                       // EnrollBeginRequest → EnrollBeginResponse
-	RouteEnrollFinish = Route{"POST", "/v1/enroll/finish", WhoAnybody, "use an invitation, and sign in"}                          // EnrollFinishRequest → SignInResponse
-	RouteSignIn       = Route{"POST", "/v1/signin", WhoAnybody, "sign in"}                                                        // SignInRequest → SignInResponse
-	RouteCheckpoint   = Route{"GET", "/v1/checkpoint", WhoAnybody, "the last checkpoint; ?since=SIZE adds the proof"}             // → CheckpointResponse
-	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                     // → Empty
-	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                               // → StatusResponse
-	RouteCertificate  = Route{"POST", "/v1/certificate", WhoSignedIn, "a user certificate"}                                       // CertificateRequest → CertificateResponse
-	RouteTargets      = Route{"GET", "/v1/targets", WhoSignedIn, "the targets that the caller may reach"}                         // → []Target
-	RouteEntries      = Route{"GET", "/v1/entries", WhoReader, "entries; ?type= user= target= since= until= limit= before="}      // → EntriesResponse
-	RouteEntry        = Route{"GET", "/v1/entries/{index}", WhoReader, "one entry with its proof; ?size= proves it at that size"} // → EntryResponse
-	RouteRaw          = Route{"GET", "/v1/raw", WhoReader, "stored bytes; ?from= limit="}                                         // → RawResponse
-	RouteSessions     = Route{"GET", "/v1/sessions", WhoReader, "sessions; ?user= target= since= until= limit="}                  // → []Session
-	RouteRecording    = Route{"GET", "/v1/sessions/{id}/recording", WhoAuditor, "a session's recording"}                          // → RecordingResponse
-	RouteUsers        = Route{"GET", "/v1/admin/users", WhoReader, "all users"}                                                   // → []User
-	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                          // AddUserRequest → AddUserResponse
-	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                            // → Empty
-	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}              // → AddUserResponse
-	RouteAllTargets   = Route{"GET", "/v1/admin/targets", WhoReader, "all targets"}                                               // → []TargetDetail
-	RouteScan         = Route{"POST", "/v1/admin/scan", WhoAdministrator, "read a host's keys"}                                   // ScanRequest → ScanResponse
-	RouteTargetAdd    = Route{"POST", "/v1/admin/targets", WhoAdministrator, "register a target"}                                 // AddTargetRequest → TargetDetail
-	RouteTargetRemove = Route{"DELETE", "/v1/admin/targets/{name}", WhoAdministrator, "remove a target"}                          // → Empty
-	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                 // → []Grant
-	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                        // Grant → Grant
-	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                              // → Empty
+	RouteInfo         = Route{"GET", "/v1/info", WhoAnybody, "what this server is"}                                                                       // → Info
+	RouteEnrollBegin  = Route{"POST", "/v1/enroll/begin", WhoAnybody, "read an invitation"}                                                               // EnrollBeginRequest → EnrollBeginResponse
+	RouteEnrollFinish = Route{"POST", "/v1/enroll/finish", WhoAnybody, "use an invitation, and sign in"}                                                  // EnrollFinishRequest → SignInResponse
+	RouteSignIn       = Route{"POST", "/v1/signin", WhoAnybody, "sign in"}                                                                                // SignInRequest → SignInResponse
+	RouteCheckpoint   = Route{"GET", "/v1/checkpoint", WhoAnybody, "the last checkpoint; ?since=SIZE adds the proof"}                                     // → CheckpointResponse
+	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                                             // → Empty
+	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                                                       // → StatusResponse
+	RouteCertificate  = Route{"POST", "/v1/certificate", WhoSignedIn, "a user certificate"}                                                               // CertificateRequest → CertificateResponse
+	RouteTargets      = Route{"GET", "/v1/targets", WhoSignedIn, "the targets that the caller may reach"}                                                 // → []Target
+	RouteEntries      = Route{"GET", "/v1/entries", WhoReader, "entries; ?type= user= target= since= until= limit= before="}                              // → EntriesResponse
+	RouteEntry        = Route{"GET", "/v1/entries/{index}", WhoReader, "one entry with its proof; ?size= proves it at that size"}                         // → EntryResponse
+	RouteRaw          = Route{"GET", "/v1/raw", WhoReader, "stored bytes; ?from= limit="}                                                                 // → RawResponse
+	RouteSessions     = Route{"GET", "/v1/sessions", WhoReader, "sessions; ?user= target= since= until= limit="}                                          // → []Session
+	RouteRecording    = Route{"GET", "/v1/sessions/{id}/recording", WhoAuditor, "a session's recording"}                                                  // → RecordingResponse
+	RouteUsers        = Route{"GET", "/v1/admin/users", WhoReader, "all users"}                                                                           // → []User
+	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                                                  // AddUserRequest → AddUserResponse
+	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                                                    // → Empty
+	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // → AddUserResponse
+	RouteAllTargets   = Route{"GET", "/v1/admin/targets", WhoReader, "all targets"}                                                                       // → []TargetDetail
+	RouteScan         = Route{"POST", "/v1/admin/scan", WhoAdministrator, "read a host's keys"}                                                           // ScanRequest → ScanResponse
+	RouteTargetAdd    = Route{"POST", "/v1/admin/targets", WhoAdministrator, "register a target"}                                                         // AddTargetRequest → TargetDetail
+	RouteTargetRemove = Route{"DELETE", "/v1/admin/targets/{name}", WhoAdministrator, "remove a target"}                                                  // → Empty
+	RouteCheck        = Route{"POST", "/v1/admin/targets/{name}/check", WhoAdministrator, "look which other ways into a target there are"}                // ErrandRequest → Check
+	RouteLastCheck    = Route{"GET", "/v1/admin/targets/{name}/check", WhoReader, "what the last look at a target found"}                                 // → Check
+	RouteClosing      = Route{"POST", "/v1/admin/targets/{name}/closing", WhoAdministrator, "look, and hand out what shuts a target's other ways in"}     // ClosingRequest → ClosingResponse
+	RouteClosed       = Route{"POST", "/v1/admin/targets/{name}/closed", WhoAdministrator, "look whether a target's other ways in are shut, and note it"} // ClosingRequest → Check
+	RouteReopen       = Route{"POST", "/v1/admin/targets/{name}/reopen", WhoAdministrator, "take back what shut a target's other ways in"}                // ErrandRequest → Check
+	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
+	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
+	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
 )
 
 // Routes returns every route.
@@ -60,6 +65,7 @@ func Routes() []Route {
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
+		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteGrants, RouteGrantAdd, RouteGrantRemove,
 	}
 }

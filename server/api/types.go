@@ -112,6 +112,62 @@ type TargetDetail struct {
 	Egress   string   `json:"egress"`
 	Logins   []string `json:"logins"`
 	HostKeys []string `json:"host_keys"` // authorized_keys form
+
+	Check CheckSummary `json:"check"`
+}
+
+// CheckSummary says in figures what the last look at a target found. Entry is 0
+// where nobody has looked yet.
+type CheckSummary struct {
+	Entry  uint64    `json:"entry,omitempty"`
+	Time   time.Time `json:"time,omitzero"`
+	Doors  uint64    `json:"doors"`           // other ways in
+	New    uint64    `json:"new"`             // of them, that the look before did not find
+	Gone   uint64    `json:"gone"`            // that it found, and that are gone
+	Unread uint64    `json:"unread"`          // what could not be looked at
+	Closed bool      `json:"closed"`          // VaultPAM's own closing is in force
+	Missed time.Time `json:"missed,omitzero"` // when a look failed since
+}
+
+// A Door is one way into a host that does not lead through VaultPAM.
+type Door struct {
+	Kind    string `json:"kind"`
+	Account string `json:"account,omitempty"` // of the host; empty for any
+	Detail  string `json:"detail"`
+}
+
+// Check is what a look at a target found. Only where Doors and Unread are both
+// empty is there no other way in.
+type Check struct {
+	CheckSummary
+	Target  string   `json:"target"`
+	Session string   `json:"session"`
+	Ways    []Door   `json:"other_ways"`
+	Unknown []string `json:"unknown"` // what could not be looked at
+}
+
+// ErrandRequest asks the server to log in on a target by itself. Login may be
+// empty: then it is root where the target has that, else its first.
+type ErrandRequest struct {
+	Login string `json:"login,omitempty"`
+}
+
+// ClosingRequest names the emergency certificate that shuts a target's other
+// ways in.
+type ClosingRequest struct {
+	Login       string `json:"login,omitempty"` // for the ordinary login
+	Certificate string `json:"certificate"`     // authorized_keys form
+}
+
+// ClosingResponse holds what the holder of the emergency certificate runs on the
+// host: Script, on the standard input of Close, or of Open to take it back.
+type ClosingResponse struct {
+	Check    Check    `json:"check"`
+	Address  string   `json:"address"`   // HOST:PORT
+	HostKeys []string `json:"host_keys"` // authorized_keys form
+	Script   string   `json:"script"`
+	Close    string   `json:"close"`
+	Open     string   `json:"open"`
 }
 
 // ScanRequest asks the relay to read a host's keys.

@@ -1,13 +1,9 @@
 package demo
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -50,47 +46,16 @@ func (p *person) vaultpam(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// enrol uses the invitation as a person would: it takes the secret from what the
-// client shows, puts it into the authenticator and types a code back.
+// enrol uses the invitation.
 func (p *person) enrol(ctx context.Context) error {
-	cmd := p.command(ctx, p.w.Client, "enroll", "--code-stdin", p.invitation)
-	stdin, err := cmd.StdinPipe()
+	said, err := Enrol(p.command(ctx, p.w.Client, "enroll", "--code-stdin", p.invitation), func(secret string) (string, error) {
+		p.secret = secret
+		return p.code(p.w.Now())
+	})
 	if err != nil {
-		return err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting vaultpam: %w", err)
-	}
-	err = p.answer(stdout, stdin)
-	if err = errors.Join(err, cmd.Wait()); err != nil {
-		return fmt.Errorf("%s: vaultpam enroll: %w\n%s", p.name, err, errs.String())
+		return fmt.Errorf("%s: vaultpam enroll: %w\n%s", p.name, err, said)
 	}
 	return nil
-}
-
-func (p *person) answer(shown io.Reader, code io.WriteCloser) error {
-	defer code.Close()
-	line, err := bufio.NewReader(shown).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("reading the secret: %w", err)
-	}
-	link, err := url.Parse(strings.TrimSpace(line))
-	if err != nil {
-		return fmt.Errorf("reading the secret: %w", err)
-	}
-	p.secret = link.Query().Get("secret")
-	text, err := p.code(p.w.Now())
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(code, text)
-	return err
 }
 
 // login signs in with the code after the one that enrolled, which the server

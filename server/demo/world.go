@@ -125,7 +125,7 @@ func (w *world) startServer(ctx context.Context, https, sshPort string) (string,
 		Name: serverName, Suffix: "pam",
 		Listen: server.ListenConfig{HTTPS: "127.0.0.1:" + https, SSH: "127.0.0.1:" + sshPort},
 		Public: server.PublicConfig{HTTPS: net.JoinHostPort(serverName, https), SSH: net.JoinHostPort(serverName, sshPort)},
-		Log:    server.LogConfig{Level: "info"},
+		Log:    server.LogConfig{Level: "info"}, CheckTargets: "off",
 	}
 	done, err := server.Init(ctx, w.Environment, server.InitRequest{
 		Dir: w.data(), Config: config, Administrator: administrator, SelfGrant: store.SelfGrantRefused,
@@ -170,7 +170,7 @@ func (w *world) startHost(ctx context.Context) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	cas, err := w.hostTrust()
+	cas, err := HostTrust(w.data())
 	if err != nil {
 		return err
 	}
@@ -186,15 +186,16 @@ func (w *world) startHost(ctx context.Context) error {
 	return err
 }
 
-// hostTrust is what `vaultpamd target setup` puts on a host.
-func (w *world) hostTrust() ([]ssh.PublicKey, error) {
+// HostTrust returns the keys that `vaultpamd target setup` makes a host trust:
+// those of the target CA and the emergency CA of a data directory.
+func HostTrust(data server.Dir) ([]ssh.PublicKey, error) {
 	var keys []ssh.PublicKey
 	for _, name := range []string{"target-ca.pub", "emergency-ca.pub"} {
-		data, err := os.ReadFile(filepath.Join(string(w.data()), "keys", name))
+		line, err := os.ReadFile(filepath.Join(string(data), "keys", name))
 		if err != nil {
 			return nil, err
 		}
-		key, _, _, _, err := ssh.ParseAuthorizedKey(data)
+		key, _, _, _, err := ssh.ParseAuthorizedKey(line)
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}

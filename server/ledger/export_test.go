@@ -1,5 +1,7 @@
 package ledger
 
+import "github.com/vaultpam/vaultpam/store"
+
 // Waiting returns how many commands wait for the writer.
 func (l *Ledger) Waiting() int {
 	l.mu.Lock()
@@ -12,3 +14,7 @@ func (l *Ledger) Remembered() int {
 	<-l.stopped
 	return len(l.texts)
 }
+
+// SnapshotEvery sets after how many entries a snapshot is saved. It is called
+// before the first command.
+func (l *Ledger) SnapshotEvery(entries store.Index) { l.every = entries }

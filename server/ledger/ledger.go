@@ -75,6 +75,7 @@ func (c Config) checkAuthorities(user, target ssh.PublicKey) error {
 type Ledger struct {
 	Config
 	signer *store.CheckpointSigner
+	names  *names
 	now    atomic.Pointer[view] // what is durable
 
 	wake    chan struct{} // holds one token while queue is not empty
@@ -89,7 +90,10 @@ type Ledger struct {
 	// Of the writer's goroutine alone.
 	clock    *clock
 	texts    map[store.Commitment]string // handles
-	snapshot store.Index                 // size of the last snapshot
+	snapshot store.Index                 // size of the last snapshot, or of the one being saved
+	every    store.Index                 // snapshotEvery
+	saved    chan struct{}               // closed when no snapshot is being saved
+	unsaved  bool                        // the last could not be saved; valid once saved is closed
 }
 
 // A view is one durable moment of the ledger; it never changes.
@@ -149,6 +153,7 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 	l := &Ledger{
 		Config:  c,
 		signer:  signer,
+		names:   newNames(),
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		changed: make(chan struct{}),
@@ -165,6 +170,8 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 		l.texts, l.snapshot = loaded.texts, loaded.snapshot
 	}
 	l.now.Store(v)
+	l.every, l.saved = snapshotEvery, make(chan struct{})
+	close(l.saved)
 	go l.write() // ended by Close, or by an append that is uncertain
 	return l, nil
 }

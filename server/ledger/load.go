@@ -8,8 +8,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/store"
@@ -83,41 +86,101 @@ func (l *loaded) lookup(c store.Commitment) (string, bool) {
 	return t, ok
 }
 
-// fold applies the entries from the state's end to size, and verifies that each
-// is what its leaf in the tree says.
+// fold applies the entries from the state's end to size. While one page of them
+// is applied the next is read, verified and decoded.
 func (l *loaded) fold(ctx context.Context, b store.Backend, size store.Index) error {
-	for l.state.Next() < size {
-		from := l.state.Next()
-		// Another writer may have appended since the head was read.
-		records, err := b.Records(ctx, from, int(min(readAhead, size-from)))
-		if err != nil {
-			return err
-		}
-		if len(records) == 0 {
-			return fmt.Errorf("%w: entry %d is missing", store.ErrCorrupt, from)
-		}
-		indexes := make([]int64, len(records))
-		for i := range records {
-			indexes[i] = tlog.StoredHashIndex(0, int64(from)+int64(i))
-		}
-		leaves, err := b.ReadHashes(ctx, indexes)
-		if err != nil {
-			return err
-		}
-		for i, data := range records {
-			if store.Hash(tlog.RecordHash(data)) != leaves[i] {
-				return fmt.Errorf("%w: entry %d is not what the tree holds", store.ErrCorrupt, l.state.Next())
+	ctx, cancel := context.WithCancel(ctx)
+	from, pages := l.state.Next(), make(chan page, 1)
+	go func() { // ends when all is read, or cancel was called
+		defer close(pages)
+		for from < size {
+			p := readPage(ctx, b, from, int(min(readAhead, size-from)))
+			select {
+			case pages <- p:
+			case <-ctx.Done():
+				return
 			}
-			e, err := store.DecodeEntry(data)
-			if err != nil {
-				return fmt.Errorf("entry %d: %w", l.state.Next(), err)
+			if p.err != nil {
+				return
 			}
+			from += store.Index(len(p.entries))
+		}
+	}()
+	defer func() {
+		cancel()
+		for range pages { // nothing may be read any more when fold returns
+		}
+	}()
+	for p := range pages {
+		for _, e := range p.entries {
+			var err error
 			if l.state, err = access.Apply(l.state, e, l.lookup); err != nil {
 				return err
 			}
 		}
+		if p.err != nil {
+			return p.err
+		}
 	}
-	return nil
+	return ctx.Err()
+}
+
+// A page is some entries in a row and what came behind the last of them.
+type page struct {
+	entries []*store.Entry
+	err     error
+}
+
+// readPage reads entries and verifies that each is what its leaf in the tree
+// says. There may be fewer than limit, and more in the ledger by now: another
+// writer may have appended since its head was read.
+func readPage(ctx context.Context, b store.Backend, from store.Index, limit int) page {
+	records, err := b.Records(ctx, from, limit)
+	if err == nil && len(records) == 0 {
+		err = fmt.Errorf("%w: entry %d is missing", store.ErrCorrupt, from)
+	}
+	if err != nil {
+		return page{err: err}
+	}
+	indexes := make([]int64, len(records))
+	for i := range records {
+		indexes[i] = tlog.StoredHashIndex(0, int64(from)+int64(i))
+	}
+	leaves, err := b.ReadHashes(ctx, indexes)
+	if err != nil {
+		return page{err: err}
+	}
+	entries := make([]*store.Entry, len(records))
+	var parts errgroup.Group // ends with readPage
+	each := (len(records) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
+	for start := 0; start < len(records); start += each {
+		parts.Go(func() error {
+			for i := start; i < min(start+each, len(records)); i++ {
+				e, err := verified(records[i], leaves[i], from+store.Index(i))
+				if err != nil {
+					return err
+				}
+				entries[i] = e
+			}
+			return nil
+		})
+	}
+	err = parts.Wait()
+	if n := slices.Index(entries, nil); n >= 0 {
+		entries = entries[:n]
+	}
+	return page{entries, err}
+}
+
+func verified(data []byte, leaf store.Hash, at store.Index) (*store.Entry, error) {
+	if store.Hash(tlog.RecordHash(data)) != leaf {
+		return nil, fmt.Errorf("%w: entry %d is not what the tree holds", store.ErrCorrupt, at)
+	}
+	e, err := store.DecodeEntry(data)
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: %w", at, err)
+	}
+	return e, nil
 }
 
 // catchUp brings the view up to what other writers appended.
@@ -131,21 +194,47 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 	return nil
 }
 
+// loadTexts reads the handles of all who ever were users. It goes by the entries
+// that name their commitments: most of the side table are the addresses of
+// sign-ins and sessions, as many as those.
 func loadTexts(ctx context.Context, b store.Backend) (map[store.Commitment]string, error) {
-	texts := map[store.Commitment]string{}
-	for w, err := range b.SideAll(ctx, store.SideOpenings, nil) {
-		if err != nil {
-			return nil, fmt.Errorf("reading the side table: %w", err)
+	indexes, err := b.Find(ctx, store.Query{Type: store.TypeUserAdded})
+	if err != nil {
+		return nil, fmt.Errorf("reading handles: %w", err)
+	}
+	texts := make(map[store.Commitment]string, len(indexes))
+	for _, i := range indexes {
+		c, text, err := loadHandle(ctx, b, i)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // erased
+		} else if err != nil {
+			return nil, fmt.Errorf("reading the handle of entry %d: %w", i, err)
 		}
-		o, c, err := store.OpeningOf(w)
-		if err != nil {
-			return nil, fmt.Errorf("reading the side table: %w", err)
-		}
-		if o.Field == store.FieldHandle {
-			texts[c] = o.Text
-		}
+		texts[c] = text
 	}
 	return texts, nil
+}
+
+// loadHandle reads the handle that a user.added entry committed to. An opening
+// that does not open it is refused, so that nobody is renamed by the side table.
+func loadHandle(ctx context.Context, b store.Backend, i store.Index) (store.Commitment, string, error) {
+	records, err := b.Records(ctx, i, 1)
+	if err != nil {
+		return store.Commitment{}, "", err
+	}
+	if len(records) == 0 {
+		return store.Commitment{}, "", store.ErrCorrupt
+	}
+	e, err := store.DecodeEntry(records[0])
+	if err != nil {
+		return store.Commitment{}, "", err
+	}
+	added, ok := e.Event.(*store.UserAdded)
+	if !ok {
+		return store.Commitment{}, "", store.ErrCorrupt
+	}
+	text, err := readText(ctx, b, added.User, added.Handle)
+	return added.Handle, text, err
 }
 
 // sealSnapshot encodes a state with the HMAC-SHA256 of size, root and data in

@@ -7,8 +7,14 @@ import (
 	"slices"
 	"sort"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/vaultpam/vaultpam/store"
 )
+
+// readers is how many entries of an answer are read at the same time. Where they
+// are not in memory it is as many waits for the disk at once.
+const readers = 4
 
 // Entry returns the entry at an index and its stored bytes, or
 // store.ErrNotFound.
@@ -35,15 +41,31 @@ func (l *Ledger) Entry(ctx context.Context, index store.Index) (*store.Entry, []
 
 // Find returns the entries that match a query, in its order.
 func (l *Ledger) Find(ctx context.Context, q store.Query) ([]*store.Entry, error) {
+	// What is durable and not yet in the state has not been answered to anybody:
+	// it is not there yet.
+	if next := l.State().Next(); q.To == 0 || q.To > next {
+		q.To = next
+	}
 	indexes, err := l.Backend.Find(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("searching the ledger: %w", err)
 	}
 	entries := make([]*store.Entry, len(indexes))
-	for i, x := range indexes {
-		if entries[i], _, err = l.Entry(ctx, x); err != nil {
-			return nil, err
-		}
+	var parts errgroup.Group // ends with Find
+	for part := range min(readers, len(indexes)) {
+		parts.Go(func() error {
+			for i := part; i < len(indexes); i += readers {
+				e, _, err := l.Entry(ctx, indexes[i])
+				if err != nil {
+					return err
+				}
+				entries[i] = e
+			}
+			return nil
+		})
+	}
+	if err := parts.Wait(); err != nil {
+		return nil, err
 	}
 	return entries, nil
 }
@@ -113,8 +135,12 @@ func (l *Ledger) ProveSince(ctx context.Context, old uint64) (checkpoint []byte,
 // Text returns what an owner's commitment stands for, or store.ErrNotFound where
 // it was erased.
 func (l *Ledger) Text(ctx context.Context, owner store.UserID, c store.Commitment) (string, error) {
+	return readText(ctx, l.Backend, owner, c)
+}
+
+func readText(ctx context.Context, b store.Backend, owner store.UserID, c store.Commitment) (string, error) {
 	key := store.OpeningKey(owner, c)
-	value, err := l.Backend.Side(ctx, store.SideOpenings, key)
+	value, err := b.Side(ctx, store.SideOpenings, key)
 	if err != nil {
 		return "", err
 	}

@@ -13,9 +13,6 @@ import (
 const (
 	// maxBatch bounds how many commands one transaction takes.
 	maxBatch = 512
-	// snapshotEvery is after how many entries a snapshot is saved, besides at the
-	// end: a start after a crash folds at most so many.
-	snapshotEvery = 100_000
 	// maxConflicts bounds how often a batch is decided anew because another
 	// writer was faster.
 	maxConflicts = 100
@@ -66,7 +63,10 @@ func (l *Ledger) Do(ctx context.Context, c access.Command, side ...store.SideWri
 
 // write is the writer's goroutine.
 func (l *Ledger) write() {
-	defer close(l.stopped)
+	defer func() {
+		<-l.saved // nothing uses the back end when Close returns
+		close(l.stopped)
+	}()
 	for {
 		batch, last := l.take()
 		if len(batch) > 0 {
@@ -77,7 +77,7 @@ func (l *Ledger) write() {
 			continue
 		}
 		if last {
-			l.saveSnapshot(0)
+			l.saveLast()
 			return
 		}
 		<-l.wake
@@ -120,7 +120,7 @@ func (l *Ledger) commit(batch []*request) error {
 		case err == nil:
 			l.publish(draft)
 			answer(batch, nil)
-			l.saveSnapshot(snapshotEvery)
+			l.saveSnapshot(l.every)
 			return nil
 		case errors.Is(err, store.ErrConflict):
 			if err := l.catchUp(ctx); err != nil {
@@ -289,22 +289,4 @@ func (l *Ledger) show(v *view) {
 	defer l.mu.Unlock()
 	close(l.changed)
 	l.changed = make(chan struct{})
-}
-
-// saveSnapshot saves the state if at least every entries came since the last. A
-// snapshot that can't be saved costs time at the next start and nothing else.
-func (l *Ledger) saveSnapshot(every store.Index) {
-	v := l.now.Load()
-	if v.state.Next() == l.snapshot || v.state.Next() < l.snapshot+every {
-		return
-	}
-	s, err := sealSnapshot(l.SnapshotKey, v)
-	if err == nil {
-		err = l.Backend.SaveSnapshot(context.Background(), s)
-	}
-	if err != nil {
-		l.Log.Warn("no snapshot was saved", "error", err)
-		return
-	}
-	l.snapshot = v.state.Next()
 }

@@ -17,8 +17,8 @@ const (
 	stderrBuffer = 8 << 10
 )
 
-// A channel is a session channel of the client and the one that was opened for
-// it at the target.
+// A channel is a session channel of the client, or the desk of an errand, and
+// the one that was opened for it at the target.
 type channel struct {
 	session        *session
 	client, target ssh.Channel
@@ -107,7 +107,18 @@ func (s *session) serveChannel(nc ssh.NewChannel) {
 		ssh.DiscardRequests(targetRequests)
 		return
 	}
-	c := &channel{
+	c := newChannel(s, client, target)
+	s.mu.Lock()
+	s.channels[c] = true
+	s.mu.Unlock()
+	c.run(func() { c.serveClient(clientRequests) }, targetRequests)
+	s.mu.Lock()
+	delete(s.channels, c)
+	s.mu.Unlock()
+}
+
+func newChannel(s *session, client, target ssh.Channel) *channel {
+	return &channel{
 		session: s, client: client, target: target,
 		started:    make(chan struct{}),
 		clientGone: make(chan struct{}),
@@ -116,21 +127,16 @@ func (s *session) serveChannel(nc ssh.NewChannel) {
 		outDone:    make(chan struct{}),
 		exited:     make(chan struct{}),
 	}
-	s.mu.Lock()
-	s.channels[c] = true
-	s.mu.Unlock()
-	c.run(clientRequests, targetRequests)
-	s.mu.Lock()
-	delete(s.channels, c)
-	s.mu.Unlock()
 }
 
-// run passes on what the two sides say until both have closed the channel.
-func (c *channel) run(clientRequests, targetRequests <-chan *ssh.Request) {
+// run passes on what the two sides say until both have closed the channel. What
+// the client asks for is served by serve, which returns when the client has
+// closed it.
+func (c *channel) run(serve func(), targetRequests <-chan *ssh.Request) {
 	var parts sync.WaitGroup
 	parts.Go(func() {
 		defer close(c.clientGone)
-		c.serveClient(clientRequests)
+		serve()
 	})
 	parts.Go(func() {
 		defer close(c.targetGone)

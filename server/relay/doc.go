@@ -24,6 +24,10 @@
 // that make a loader or a shell run other code than the command that was
 // recorded are refused here.
 //
+// The server itself reaches targets by the same path, without a certificate of
+// its own: Relay.Run runs one command for it (an errand), in a session that
+// starts, is recorded and ends as any other.
+//
 // It does not decide who may do what, issues no certificate, holds no CA key,
 // and can't reach what a user leaves running on a target after the session.
 // An ssh-agent key that is bound to hosts (ssh-add -h) does not sign through it.

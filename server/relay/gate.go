@@ -15,6 +15,10 @@ import (
 //
 // An *access.Refusal among a returned error's chain is what the user reads. Any
 // other error is logged, and the user reads that the server can't decide.
+//
+// Certify, Watch and End are called for errands too (see Relay.Run), which no
+// Start precedes: the Admission is the one that Run was given, its Identity is
+// zero, and so Identity.Cert is nil.
 type Gate interface {
 	// Admit checks a user certificate whose key the client has proved to hold:
 	// authority, validity, options, that the ledger holds exactly this
@@ -64,7 +68,7 @@ type StartRequest struct {
 
 // An Admission is a session that was allowed and has started.
 type Admission struct {
-	Identity Identity // who it is for; their certificate narrows the session's
+	Identity Identity // who it is for; their certificate narrows the session's. Zero for an errand
 	Session  store.SessionID
 	Target   store.TargetName
 	Login    store.Login
@@ -75,7 +79,8 @@ type Admission struct {
 }
 
 // Ended is how a session ended. In and Out are the bytes that came from the
-// user and went to the user on all channels.
+// user and went to the user on all channels; for an errand the server is the
+// user.
 type Ended struct {
 	Admission *Admission
 	Reason    store.EndReason

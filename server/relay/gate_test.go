@@ -44,6 +44,7 @@ type gate struct {
 
 type gateSession struct {
 	identity relay.Identity
+	errand   bool // the server's own; there is no identity then
 	over     chan store.EndReason
 }
 
@@ -126,7 +127,7 @@ func (g *gate) Start(_ context.Context, r relay.StartRequest) (*relay.Admission,
 	}
 	a.Session, a.Login = store.SessionID(uuid.New()), r.Login
 	g.started = append(g.started, r)
-	g.sessions[a.Session] = &gateSession{r.Identity, make(chan store.EndReason, 1)}
+	g.sessions[a.Session] = &gateSession{identity: r.Identity, over: make(chan store.EndReason, 1)}
 	g.wake()
 	return &a, nil
 }
@@ -138,8 +139,13 @@ func (g *gate) Certify(_ context.Context, a *relay.Admission, key ssh.PublicKey)
 		return nil, err
 	}
 	g.keys = append(g.keys, key)
-	session := g.sessions[a.Session]
-	options := maps.Clone(session.identity.Cert.CriticalOptions)
+	own, keyID := &ssh.Certificate{}, ca.ErrandKeyID(a.Session)
+	if session := g.sessions[a.Session]; !session.errand {
+		own, keyID = session.identity.Cert, ca.TargetKeyID(session.identity.Handle, a.Session)
+	} else if a.Identity != (relay.Identity{}) {
+		return nil, errors.New("an errand with an identity")
+	}
+	options := maps.Clone(own.CriticalOptions)
 	if options == nil {
 		options = map[string]string{}
 	}
@@ -151,11 +157,11 @@ func (g *gate) Certify(_ context.Context, a *relay.Admission, key ssh.PublicKey)
 	g.serial++
 	cert := &ssh.Certificate{
 		Key: key, Serial: g.serial, CertType: ssh.UserCert,
-		KeyId:           ca.TargetKeyID(session.identity.Handle, a.Session).String(),
+		KeyId:           keyID.String(),
 		ValidPrincipals: []string{string(a.Login) + "@" + string(a.Target)},
 		ValidAfter:      uint64(now.Add(-time.Minute).Unix()),
 		ValidBefore:     uint64(now.Add(time.Minute).Unix()),
-		Permissions:     ssh.Permissions{CriticalOptions: options, Extensions: session.identity.Cert.Extensions},
+		Permissions:     ssh.Permissions{CriticalOptions: options, Extensions: own.Extensions},
 	}
 	if err := cert.SignCert(rand.Reader, g.target); err != nil {
 		return nil, err

@@ -31,6 +31,12 @@ func sentence(text, hint string) string {
 	return s
 }
 
+// divide is the inverse of sentence, for callers that say it in their own way.
+func divide(text string) (message, hint string) {
+	message, hint, _ = strings.Cut(strings.TrimPrefix(text, "vaultpam: "), "\nhint: ")
+	return strings.TrimSuffix(message, "\n"), strings.TrimSuffix(hint, "\n")
+}
+
 // refusalText is what the user reads of a Gate's error. Internal text stays in
 // the log.
 func refusalText(err error) string {
@@ -134,6 +140,10 @@ func refusedByTargetText(a *Admission, local, allowed string) string {
 func endText(a *Admission, reason store.EndReason) string {
 	switch reason {
 	case store.EndedByGrant:
+		if a.Identity.Cert == nil { // an errand
+			return sentence(fmt.Sprintf("the server itself may not be on %s as %s any more; the session was closed", a.Target, a.Login),
+				"was the target removed? vaultpam targets")
+		}
 		return sentence(fmt.Sprintf("the grant for %s@%s ended; the session was closed", a.Login, a.Target),
 			"ask for a new grant if you still need it")
 	case store.EndedByShutdown:
@@ -142,6 +152,28 @@ func endText(a *Admission, reason store.EndReason) string {
 		return sentence(fmt.Sprintf("%s closed the connection", a.Target), "")
 	}
 	return sentence("the relay can't know any more whether this session may go on; it was closed", "connect again")
+}
+
+func tooMuchText(a *Admission, limit int) string {
+	return sentence(fmt.Sprintf("the command on %s wrote more than %d bytes; the session was closed", a.Target, limit),
+		fmt.Sprintf("look at what it wrote: vaultpam play %s", a.Session))
+}
+
+func tooLateText(a *Admission) string {
+	return sentence(fmt.Sprintf("the command on %s did not end in time; the session was closed", a.Target),
+		fmt.Sprintf("look at what it wrote: vaultpam play %s", a.Session))
+}
+
+func noExitText(a *Admission) string {
+	return sentence(fmt.Sprintf("%s did not say how the command ended", a.Target), "try again")
+}
+
+func noCommandText(a *Admission, said string) string {
+	text := fmt.Sprintf("%s let %s in and ran no command", a.Target, a.Login)
+	if said != "" {
+		text += ": " + said
+	}
+	return sentence(text, "does its sshd_config allow sessions? (MaxSessions)")
 }
 
 func forwardingText(what, hint string) string {

@@ -88,7 +88,7 @@ func (r *Relay) connect(ctx context.Context, a *Admission, banner func(string)) 
 
 // interrupted says so where it was the relay's own end that cut an attempt off.
 func (r *Relay) interrupted(ctx context.Context, f *refusal) *refusal {
-	if errors.Is(context.Cause(ctx), context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		f.reason = store.EndedByShutdown
 		f.text = sentence("the relay is being stopped", "connect again in a minute")
 	}
@@ -178,6 +178,13 @@ func (k *knock) explain(err error, local net.Addr) *refusal {
 func lostIt(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.EOF)
+}
+
+// alive asks the target for any answer: one that comes shows that the connection
+// had not been lost before.
+func (o *onward) alive() bool {
+	_, _, err := o.SendRequest("keepalive@openssh.com", true, nil)
+	return err == nil
 }
 
 // hostOf is an address without its port.

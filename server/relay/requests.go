@@ -105,6 +105,11 @@ func parseText(payload []byte) (string, error) {
 	return t.Text, nil
 }
 
+// execPayload is what parseText reads.
+func execPayload(command string) []byte {
+	return ssh.Marshal(struct{ Command string }{command})
+}
+
 // parseSignal is the payload of signal (RFC 4254, section 6.9).
 func parseSignal(payload []byte) (string, error) {
 	name, err := parseText(payload)

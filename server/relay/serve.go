@@ -114,8 +114,8 @@ func (c *channel) askEnv(r *ssh.Request) bool {
 	return c.session.note("env.sent", env.Name+"="+env.Value) && c.forward(r)
 }
 
-// askProgram begins the channel's record and then has the target start what the
-// client wants, or what the user's certificate forces.
+// askProgram launches what the client wants, or what the user's certificate
+// forces.
 func (c *channel) askProgram(r *ssh.Request) bool {
 	if c.state.running || c.dead || c.session.isOver() {
 		return false
@@ -129,13 +129,13 @@ func (c *channel) askProgram(r *ssh.Request) bool {
 	} else if len(r.Payload) > 0 {
 		return false
 	}
-	name, payload := r.Type, r.Payload
+	program := &ssh.Request{Type: r.Type, WantReply: r.WantReply, Payload: r.Payload}
 	if forced, ok := c.session.forced(); ok {
 		if !c.session.note("command.replaced", string(kind)+" "+command) {
 			return false
 		}
 		kind, command = recording.Exec, forced
-		name, payload = "exec", ssh.Marshal(struct{ Command string }{forced})
+		program.Type, program.Payload = "exec", execPayload(forced)
 	}
 	c.state.running = true
 	info := recording.ChannelInfo{Kind: kind, Command: recording.Text(command)}
@@ -143,14 +143,18 @@ func (c *channel) askProgram(r *ssh.Request) bool {
 		c.tty = true
 		info.TTY, info.Term, info.Cols, info.Rows = true, recording.Text(pty.Term), int(pty.Cols), int(pty.Rows)
 	}
+	return c.launch(info, program)
+}
+
+// launch begins the channel's record and then has the target start the program.
+func (c *channel) launch(info recording.ChannelInfo, program *ssh.Request) bool {
 	log, err := c.session.recording.Channel(info)
 	if err != nil {
 		c.session.recorderFailed(err)
 		return false
 	}
 	c.log = log
-	ok, err := c.target.SendRequest(name, r.WantReply, payload)
-	return err == nil && (ok || !r.WantReply)
+	return c.forward(program)
 }
 
 // askWindow records the new size before the target draws for it.

@@ -23,9 +23,9 @@ const maxTotal = access.MaxFiles - 1
 // its channels, so that refused requests can't fill a disk.
 const maxNotes = 1000
 
-// A session is one recorded connection from a user to a target. It exists from
-// the moment session.started is durable, and abandon or run ends it: exactly one
-// of the two is called, once.
+// A session is one recorded connection from a user, or from the server itself, to
+// a target. It exists from the moment session.started is durable, and abandon,
+// run or Relay.Run ends it: exactly one of the three, once.
 type session struct {
 	relay     *Relay
 	admission *Admission
@@ -62,27 +62,41 @@ func (r *Relay) open(ctx context.Context, request StartRequest, banner func(stri
 	// The restrictions that are enforced are those of the key that was proved,
 	// whatever came back.
 	a.Identity = request.Identity
-	s := &session{
+	s := r.newSession(a)
+	if f := s.begin(ctx, a.Identity.Handle, banner); f != nil {
+		s.abandon(ctx, f.reason)
+		return nil, f
+	}
+	return s, nil
+}
+
+func (r *Relay) newSession(a *Admission) *session {
+	return &session{
 		relay: r, admission: a, started: r.now(),
 		over: make(chan struct{}), channels: map[*channel]bool{},
 	}
-	s.recording, err = r.recordings.Create(ctx, a.Session, recording.Head{
-		Handle: request.Identity.Handle, Login: a.Login, Target: a.Target, Server: r.name, Started: s.started,
+}
+
+// begin creates the session's recording, in handle's name, and connects it to
+// its target. Where that does not succeed the caller ends the session.
+func (s *session) begin(ctx context.Context, handle store.Handle, banner func(string)) *refusal {
+	r, a := s.relay, s.admission
+	// What started is recorded even if ctx is done by now: it is for the
+	// connection to notice that, or the recorder would get the blame.
+	made, err := r.recordings.Create(context.WithoutCancel(ctx), a.Session, recording.Head{
+		Handle: handle, Login: a.Login, Target: a.Target, Server: r.name, Started: s.started,
 	})
 	if err != nil {
-		s.recording = nil
-		f := &refusal{store.EndedByRecorder, recorderText(err), err}
-		s.abandon(ctx, f.reason)
-		return nil, f
+		return &refusal{store.EndedByRecorder, recorderText(err), err}
 	}
+	s.recording = made
 	target, f := r.connect(ctx, a, banner)
 	if f != nil {
 		r.log.Info("target not reached", "session", a.Session.String(), "reason", string(f.reason), "error", f.err.Error())
-		s.abandon(ctx, f.reason)
-		return nil, f
+		return f
 	}
 	s.target = target
-	return s, nil
+	return nil
 }
 
 // abandon ends a session that never ran.
@@ -94,7 +108,7 @@ func (s *session) abandon(ctx context.Context, reason store.EndReason) {
 		parts.Go(func() { ssh.DiscardRequests(s.target.requests) }) // the same
 		parts.Wait()
 	}
-	s.finish(ctx, reason)
+	_ = s.finish(ctx, reason) // it is in the ledger, and nothing was done
 }
 
 // run carries the session until one side, the Gate or the recorder ends it.
@@ -104,20 +118,13 @@ func (s *session) run(ctx context.Context, client ssh.Conn, raw net.Conn, channe
 	// All of these end with live or with the two connections, which are closed
 	// below.
 	var parts, open sync.WaitGroup
-	parts.Go(func() { s.watch(live) })
+	s.tend(live, &parts)
 	parts.Go(func() { s.globals(requests) })
-	parts.Go(func() { targetGlobals(s.target.requests) })
-	parts.Go(func() { rejectAll(s.target.channels) })
 	parts.Go(func() { s.serveChannels(channels, &open) })
 	parts.Go(func() { keepalive(live, client, s.relay.limits.Keepalive) })
-	parts.Go(func() { keepalive(live, s.target, s.relay.limits.Keepalive) })
 	parts.Go(func() {
 		_ = client.Wait() // how it ended says nothing about who wanted it
 		s.end(store.EndedByUser, "")
-	})
-	parts.Go(func() {
-		_ = s.target.Wait()
-		s.end(store.EndedByTarget, endText(s.admission, store.EndedByTarget))
 	})
 	<-s.over
 	s.farewell(client, raw)
@@ -126,7 +133,20 @@ func (s *session) run(ctx context.Context, client ssh.Conn, raw net.Conn, channe
 	s.target.Close()
 	parts.Wait()
 	open.Wait()
-	s.finish(ctx, s.reason)
+	_ = s.finish(ctx, s.reason) // it is in the ledger, and nobody is left to be told
+}
+
+// tend starts what every session needs beside its channels, whoever it is for.
+// All of it ends with live and the connection to the target.
+func (s *session) tend(live context.Context, parts *sync.WaitGroup) {
+	parts.Go(func() { s.watch(live) })
+	parts.Go(func() { targetGlobals(s.target.requests) })
+	parts.Go(func() { rejectAll(s.target.channels) })
+	parts.Go(func() { keepalive(live, s.target, s.relay.limits.Keepalive) })
+	parts.Go(func() {
+		_ = s.target.Wait()
+		s.end(store.EndedByTarget, endText(s.admission, store.EndedByTarget))
+	})
 }
 
 // watch ends the session when it must not go on.
@@ -171,12 +191,16 @@ func (s *session) watch(ctx context.Context) {
 	<-verdicts
 }
 
-// end makes the session be over. The first reason counts.
-func (s *session) end(reason store.EndReason, text string) {
+// end makes the session be over. The first reason counts; end reports whether
+// it is this one.
+func (s *session) end(reason store.EndReason, text string) bool {
+	first := false
 	s.once.Do(func() {
+		first = true
 		s.reason, s.text = reason, text
 		close(s.over)
 	})
+	return first
 }
 
 func (s *session) recorderFailed(err error) {
@@ -247,8 +271,8 @@ func (s *session) open() []*channel {
 // finish closes the recording and then appends the session's last entry. A
 // process that dies before leaves both to the next start, as interrupted. The
 // end of the relay must not keep the entry from being written, so ctx counts
-// for its values alone.
-func (s *session) finish(ctx context.Context, reason store.EndReason) {
+// for its values alone. It returns why the recording is not whole.
+func (s *session) finish(ctx context.Context, reason store.EndReason) (broken error) {
 	ended := Ended{
 		Admission: s.admission,
 		Duration:  s.relay.now().Sub(s.started),
@@ -256,9 +280,9 @@ func (s *session) finish(ctx context.Context, reason store.EndReason) {
 		Out:       s.out.Load(),
 	}
 	if s.recording != nil {
-		summary, err := s.recording.Close(string(reason))
-		if err != nil {
-			s.relay.log.Error("closing a recording", "session", s.admission.Session.String(), "error", err.Error())
+		var summary recording.Summary
+		if summary, broken = s.recording.Close(string(reason)); broken != nil {
+			s.relay.log.Error("closing a recording", "session", s.admission.Session.String(), "error", broken.Error())
 			reason = store.EndedByRecorder
 		}
 		ended.Files = Files(summary)
@@ -270,4 +294,5 @@ func (s *session) finish(ctx context.Context, reason store.EndReason) {
 	if err := s.relay.gate.End(ctx, ended); err != nil {
 		s.relay.log.Error("ending a session", "session", s.admission.Session.String(), "error", err.Error())
 	}
+	return broken
 }

@@ -30,45 +30,58 @@ type Setup struct {
 var setupTemplate string
 
 // Script returns a POSIX shell script to be run as root on the host. It sets the
-// host up, or with --undo takes that back; its head documents exit codes and
-// environment. It holds public keys and names only, no secret.
+// host up, closes every other way into it that sshd knows, opens those again, or
+// takes everything back, by its argument (see Mode); its head documents exit
+// codes and environment. It holds public keys and names only, no secret.
 func Script(s Setup) (string, error) {
-	if err := checkTarget(s.Target); err != nil {
+	values, err := s.values()
+	if err != nil {
 		return "", err
 	}
+	return render("set-up script", setupTemplate, values)
+}
+
+// values are what the templates say about s. Every one is free of quotes, spaces
+// and $ by its grammar, and so stands in a script as it is.
+func (s Setup) values() (map[string]any, error) {
+	if err := checkTarget(s.Target); err != nil {
+		return nil, err
+	}
 	if !isServerName(s.ServerName) {
-		return "", fmt.Errorf("server name %.80q: want a host name in lower case or an IP address", s.ServerName)
+		return nil, fmt.Errorf("server name %.80q: want a host name in lower case or an IP address", s.ServerName)
 	}
 	if len(s.TargetCAs) > 2 {
-		return "", fmt.Errorf("%d target CA keys: a host trusts one, or two while a new one takes over", len(s.TargetCAs))
+		return nil, fmt.Errorf("%d target CA keys: a host trusts one, or two while a new one takes over", len(s.TargetCAs))
 	}
 	targetCAs, err := authorityLines(s.TargetCAs)
 	if err != nil {
-		return "", fmt.Errorf("target CA: %w", err)
+		return nil, fmt.Errorf("target CA: %w", err)
 	}
 	emergencyCA, err := authorityLines([]ssh.PublicKey{s.EmergencyCA})
 	if err != nil {
-		return "", fmt.Errorf("emergency CA: %w", err)
+		return nil, fmt.Errorf("emergency CA: %w", err)
 	}
 	if strings.Contains(targetCAs, emergencyCA) {
-		return "", errors.New("emergency CA: it is the target CA; want a key of its own")
+		return nil, errors.New("emergency CA: it is the target CA; want a key of its own")
 	}
-	parsed, err := template.New("setup").Parse(setupTemplate)
-	if err != nil {
-		return "", fmt.Errorf("set-up script: %w", err)
-	}
-	var script strings.Builder
-	// Every value above is free of quotes, spaces and $ by its grammar, and so
-	// stands in the script as it is.
-	err = parsed.Execute(&script, map[string]any{
+	return map[string]any{
 		"Target":      s.Target,
 		"Server":      s.ServerName,
 		"TargetCAs":   targetCAs,
 		"EmergencyCA": emergencyCA,
 		"Directives":  directives("$ca", "$echo", s.Target),
-	})
+		"Closing":     closingDirectives("$echo"),
+	}, nil
+}
+
+func render(name, text string, values map[string]any) (string, error) {
+	parsed, err := template.New(name).Option("missingkey=error").Parse(text)
 	if err != nil {
-		return "", fmt.Errorf("set-up script: %w", err)
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	var script strings.Builder
+	if err := parsed.Execute(&script, values); err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return script.String(), nil
 }

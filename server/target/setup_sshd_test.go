@@ -18,8 +18,9 @@ import (
 )
 
 // runSshd runs the system's sshd on a tree, as a host's service does, and
-// returns its address and log. It opens accounts only by what the tree says.
-func runSshd(t testing.TB, tr *tree) (address string, log *bytes.Buffer, listening func()) {
+// returns its address and log. It opens accounts only by what the tree and the
+// options say.
+func runSshd(t testing.TB, tr *tree, options ...string) (address string, log *bytes.Buffer, listening func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,9 +28,11 @@ func runSshd(t testing.TB, tr *tree) (address string, log *bytes.Buffer, listeni
 	}
 	address = listener.Addr().String()
 	listener.Close()
-	command := exec.Command(sshdPath(t), "-D", "-e", "-f", tr.conf, "-o", "ListenAddress="+address,
-		"-o", "UsePAM="+map[bool]string{true: "yes", false: "no"}[os.Geteuid() == 0],
-		"-o", "StrictModes=no", "-o", "AuthorizedKeysFile=none")
+	args := []string{"-D", "-e", "-f", tr.conf, "-o", "ListenAddress=" + address, "-o", "UsePAM=" + usePAM(), "-o", "StrictModes=no"}
+	for _, option := range options {
+		args = append(args, "-o", option)
+	}
+	command := exec.Command(sshdPath(t), args...)
 	stderr, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +59,15 @@ func runSshd(t testing.TB, tr *tree) (address string, log *bytes.Buffer, listeni
 	}
 }
 
+// usePAM is what sshd needs to open an account whose password is locked; an
+// ordinary user's can't.
+func usePAM() string {
+	if os.Geteuid() == 0 {
+		return "yes"
+	}
+	return "no"
+}
+
 // TestScriptOnARunningSshd sets a running sshd up and takes it out again.
 func TestScriptOnARunningSshd(t *testing.T) {
 	ca, emergency := newSigner(t), newSigner(t)
@@ -65,7 +77,7 @@ func TestScriptOnARunningSshd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := newTree(t, []string{"sh"}, setup, config)
 			tr.appendMatch(t)
-			address, log, listening := runSshd(t, tr)
+			address, log, listening := runSshd(t, tr, "AuthorizedKeysFile=none")
 			listening()
 			hostKeys, err := target.Scan(t.Context(), dialer.DialContext, address)
 			if err != nil {

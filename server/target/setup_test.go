@@ -4,7 +4,6 @@ package target_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"flag"
 	"os"
 	"path/filepath"
@@ -140,35 +139,27 @@ func TestScriptTakesASecondKey(t *testing.T) {
 }
 
 func TestScriptGolden(t *testing.T) {
-	key := func(seed byte) ssh.PublicKey {
-		private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
-		public, err := ssh.NewPublicKey(private.Public())
+	for name, script := range map[string]func(target.Setup) (string, error){"setup.sh": target.Script, "check.sh": target.CheckScript} {
+		got, err := script(fixedSetup(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return public
-	}
-	got, err := target.Script(target.Setup{
-		Target: db1, TargetCAs: []ssh.PublicKey{key(1), key(2)}, EmergencyCA: key(3), ServerName: "pam.example.eu",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden := filepath.Join("testdata", "setup.sh")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
+		golden := filepath.Join("testdata", name)
+		if *update {
+			if err := os.MkdirAll("testdata", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-golden +now); go test -update writes it anew:\n%s", name, diff)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("script (-golden +now); go test -update writes it anew:\n%s", diff)
 	}
 }
 

@@ -1,12 +1,17 @@
-// Package target is everything that a target host needs to trust VaultPAM: the
-// script that sets a host up (Script), reading and pinning its host keys (Scan,
-// PinnedCallback), and a private host on loopback for tests and for the demo:
+// Package target is everything that a target host needs to trust VaultPAM, and
+// nobody else: the script that sets a host up, closes every other way in that
+// sshd knows, and takes either back (Script); the script that lists those ways
+// and the judge of its answer (CheckScript, ParseCheck); reading and pinning its
+// host keys (Scan, PinnedCallback); and a private host on loopback for tests and for the demo:
 // the system's sshd in the configuration that the script gives a host
 // (StartSshd), or, on a machine without sshd, a small server in Go
 // (StartBuiltin).
 //
 // It decides nothing and issues nothing. It never connects to a host except to
-// read its host keys, never changes the machine's own sshd, and never accepts a
+// read its host keys: others run its scripts there. A check is what the host's
+// root says, about sshd and a few programs known for the same purpose; it does
+// not look into PAM, consoles, hypervisors, containers, or what a service lets in
+// by a protocol of its own. The package never changes the machine's own sshd, and never accepts a
 // host key that nobody confirmed: what Scan returns is a claim of whoever
 // answered, to be shown to an administrator.
 package target
@@ -52,6 +57,25 @@ func directives(caFile, echo string, target store.TargetName) []string {
 		"AuthorizedPrincipalsFile none",
 		"AuthorizedPrincipalsCommand " + echo + " %u@" + string(target),
 		"AuthorizedPrincipalsCommandUser nobody",
+	}
+}
+
+// closingDirectives returns the sshd_config lines that close every way in but
+// the certificates of directives. In a Match block that comes first they outdo
+// all others. AuthenticationMethods stops what has no line here, as GSSAPI, which
+// not every sshd was built with. A command that prints no key stands where none
+// would: sshd logs an error about a command of that name with every login.
+func closingDirectives(echo string) []string {
+	return []string{
+		"AuthenticationMethods publickey",
+		"PubkeyAuthentication yes",
+		"PasswordAuthentication no",
+		"KbdInteractiveAuthentication no",
+		"HostbasedAuthentication no",
+		"PermitEmptyPasswords no",
+		"AuthorizedKeysFile none",
+		"AuthorizedKeysCommand " + echo + " -n",
+		"AuthorizedKeysCommandUser nobody",
 	}
 }
 

@@ -13,3 +13,12 @@ import (
 //
 // It is advice: file systems in memory ignore it, and an error changes nothing.
 func dropCache(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
+
+// memory returns the machine's memory in bytes, 0 where it is not known.
+func memory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(info.Totalram) * int64(info.Unit) //nolint:unconvert // smaller on 32 bits
+}

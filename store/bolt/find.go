@@ -15,11 +15,11 @@ import (
 func (b *Backend) Find(ctx context.Context, q store.Query) ([]store.Index, error) {
 	var found []store.Index
 	err := b.view(ctx, func(tx *bbolt.Tx) error {
-		head, err := readHead(tx)
+		size, err := readSize(tx)
 		if err != nil {
 			return err
 		}
-		if end := store.Index(head.Size); q.To == 0 || q.To > end {
+		if end := store.Index(size); q.To == 0 || q.To > end {
 			q.To = end
 		}
 		if q.From >= q.To {

@@ -18,7 +18,8 @@ import (
 
 // A Backend is a store.Backend in one bbolt file.
 type Backend struct {
-	db *bbolt.DB
+	db   *bbolt.DB
+	warm *warmer
 
 	mu     sync.Mutex // guards broken and closed
 	broken error      // why every call is refused until the file is opened anew
@@ -115,7 +116,7 @@ func open(path string) (b *Backend, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{db: db}, nil
+	return &Backend{db: db, warm: warm(path)}, nil
 }
 
 // look checks the file before anything is read from its depth: opening it for
@@ -194,6 +195,7 @@ func (b *Backend) Close() error {
 	if again {
 		return store.ErrClosed
 	}
+	b.warm.end()
 	if err := b.db.Close(); err != nil {
 		return fmt.Errorf("closing ledger: %w", err)
 	}

@@ -16,32 +16,46 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 )
 
+// recoverPage is how many names are read at once.
+const recoverPage = 1000
+
 // Recover closes the recordings that have no end marker and are not being
 // written by this Store, as interrupted at end, and returns their summaries. It
-// is called at every start, and may be called at any time. A recording that it
+// looks at every recording, and may be called at any time. A recording that it
 // cannot close is in the error, and stays open for the next call.
 //
 // A process that dies on the way leaves a recording open, or closed and not yet
 // in the caller's ledger. So the caller goes through the sessions that are open
-// in its ledger afterwards, and asks OpenSession for the rest.
+// in its ledger, with RecoverSession and OpenSession.
 func (s *Store) Recover(ctx context.Context, end time.Time) ([]Summary, error) {
-	entries, err := readDir(s.root)
+	all, err := s.root.Open(".")
 	if err != nil {
 		return nil, fmt.Errorf("recovering recordings: %w", err)
 	}
+	defer all.Close()
 	var sums []Summary
 	var errs []error
-	for _, e := range entries {
-		id, err := store.ParseSessionID(e.Name())
-		if err != nil || !s.claim(id) {
-			continue // not a recording, or a live one
+	for {
+		// There may be millions.
+		entries, err := all.ReadDir(recoverPage)
+		for _, e := range entries {
+			id, err := store.ParseSessionID(e.Name())
+			if err != nil || !s.claim(id) {
+				continue // not a recording, or a live one
+			}
+			sum, err := s.recover(ctx, id, end)
+			s.release(id)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("recovering recording %v: %w", id, err))
+			} else if sum.Reason != "" {
+				sums = append(sums, sum)
+			}
 		}
-		sum, err := s.recover(ctx, id, end)
-		s.release(id)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("recovering recording %v: %w", id, err))
-		} else if sum.Reason != "" {
-			sums = append(sums, sum)
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+			break
+		} else if err != nil {
+			errs = append(errs, fmt.Errorf("recovering recordings: %w", err))
+			break
 		}
 	}
 	slices.SortFunc(sums, func(a, b Summary) int {

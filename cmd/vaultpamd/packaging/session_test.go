@@ -3,13 +3,9 @@
 package packaging_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,13 +15,13 @@ import (
 	"github.com/pquerna/otp/totp"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/vaultpam/vaultpam/server"
+	"github.com/vaultpam/vaultpam/server/demo"
 	"github.com/vaultpam/vaultpam/server/target"
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// enrol uses an invitation as a person would, whose machine is $VAULTPAM_HOME:
-// the secret that the client shows goes into an authenticator, and a code comes
-// back.
+// enrol uses an invitation as a person would, whose machine is $VAULTPAM_HOME.
 func (w *world) enrol(ts *script, args []string) error {
 	if len(args) != 1 {
 		return errors.New("want INVITATION")
@@ -34,42 +30,11 @@ func (w *world) enrol(ts *script, args []string) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(w.root, "usr", "bin", "vaultpam"), "enroll", "--code-stdin", args[0])
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "VAULTPAM_HOME="+ts.Getenv("VAULTPAM_HOME"), "VAULTPAM_KEYRING=off", "SSH_AUTH_SOCK=")
-	stdin, err := cmd.StdinPipe()
+	said, err := demo.Enrol(cmd, func(secret string) (string, error) { return totp.GenerateCode(secret, time.Now()) })
 	if err != nil {
-		return err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	err = answer(stdout, stdin)
-	if err = errors.Join(err, cmd.Wait()); err != nil {
-		return fmt.Errorf("vaultpam enroll: %w\n%s", err, said.String())
+		return fmt.Errorf("vaultpam enroll: %w\n%s", err, said)
 	}
 	return nil
-}
-
-func answer(shown io.Reader, typed io.WriteCloser) error {
-	defer typed.Close()
-	line, err := bufio.NewReader(shown).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("reading the secret: %w", err)
-	}
-	link, err := url.Parse(strings.TrimSpace(line))
-	if err != nil {
-		return fmt.Errorf("reading the secret: %w", err)
-	}
-	code, err := totp.GenerateCode(link.Query().Get("secret"), time.Now())
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(typed, code)
-	return err
 }
 
 // startHost starts a host that trusts what `vaultpamd target setup` tells hosts
@@ -82,18 +47,11 @@ func (w *world) startHost(ts *script, args []string) error {
 	if err != nil {
 		return err
 	}
-	config := target.SshdConfig{Dir: ts.MkAbs("host"), Target: name, Logins: []store.Login{store.Login(ts.Getenv("LOGIN"))}}
-	for _, file := range []string{"target-ca.pub", "emergency-ca.pub"} {
-		data, err := os.ReadFile(filepath.Join(w.data, "keys", file))
-		if err != nil {
-			return err
-		}
-		key, _, _, _, err := ssh.ParseAuthorizedKey(data)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", file, err)
-		}
-		config.CAs = append(config.CAs, key)
+	cas, err := demo.HostTrust(server.Dir(w.data))
+	if err != nil {
+		return err
 	}
+	config := target.SshdConfig{Dir: ts.MkAbs("host"), Target: name, CAs: cas, Logins: []store.Login{store.Login(ts.Getenv("LOGIN"))}}
 	if err := os.Mkdir(config.Dir, 0o755); err != nil {
 		return err
 	}
