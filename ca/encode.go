@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -46,6 +47,24 @@ func encode(cert *ssh.Certificate) ([]byte, error) {
 	b = appendString(b, cert.Reserved)
 	b = appendString(b, authority)
 	return slices.Clip(b), nil
+}
+
+// AuthorizedKey returns the text form of a signed certificate, as a line of a
+// -cert.pub file without its end: the type and the base64 of its encoding.
+func AuthorizedKey(cert *ssh.Certificate) (string, error) {
+	tbs, err := toBeSigned(cert)
+	if err != nil {
+		return "", err
+	}
+	if cert.Signature == nil {
+		return "", fmt.Errorf("%w: it is not signed", ErrSignature)
+	}
+	whole := appendList(tbs, func(b []byte) []byte {
+		b = appendString(b, cert.Signature.Format)
+		b = appendString(b, cert.Signature.Blob)
+		return append(b, cert.Signature.Rest...)
+	})
+	return cert.Type() + " " + base64.StdEncoding.EncodeToString(whole), nil
 }
 
 // appendOptions appends critical options or extensions: sorted by name, and a

@@ -3,6 +3,8 @@ package ca_test
 import (
 	"crypto/elliptic"
 	"crypto/sha256"
+	"errors"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -38,6 +40,10 @@ func TestEncodingIsTheLibrarys(t *testing.T) {
 		if ca.Hash(cert) != sha256.Sum256(tbsOf(cert)) {
 			t.Fatalf("hash of other bytes than x/crypto's for %+v", cert)
 		}
+		line, err := ca.AuthorizedKey(cert)
+		if want := strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(cert)), "\n"); err != nil || line != want {
+			t.Fatalf("%s, error %v, want %s", line, err, want)
+		}
 	})
 }
 
@@ -48,6 +54,16 @@ func TestEncodingRefusesUnreadableKey(t *testing.T) {
 		if ca.Hash(cert) != [32]byte{} {
 			t.Errorf("%q: has a hash", blob)
 		}
+		if line, err := ca.AuthorizedKey(cert); err == nil {
+			t.Errorf("%q: has a text form: %s", blob, line)
+		}
+	}
+}
+
+func TestUnsignedHasNoTextForm(t *testing.T) {
+	cert := &ssh.Certificate{Key: newKey(t).PublicKey(), SignatureKey: newKey(t).PublicKey()}
+	if line, err := ca.AuthorizedKey(cert); !errors.Is(err, ca.ErrSignature) {
+		t.Errorf("%s, error %v", line, err)
 	}
 }
 

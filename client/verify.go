@@ -44,7 +44,7 @@ func (l *Ledger) Verify(ctx context.Context, progress func(done, size uint64)) (
 		return Verified{}, err
 	}
 	found := Verified{Checkpoint: at, Since: old.Size}
-	tree, err := store.OpenTree(0, new(store.Tree))
+	tree, err := store.OpenTree(0, nil)
 	if err != nil {
 		return Verified{}, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/vaultpam/vaultpam/ca"
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/login"
@@ -112,8 +113,12 @@ func (n *Node) certificate(ctx context.Context, c call, q api.CertificateRequest
 	if err != nil {
 		return api.CertificateResponse{}, err
 	}
+	line, err := ca.AuthorizedKey(cert)
+	if err != nil {
+		return api.CertificateResponse{}, err
+	}
 	return api.CertificateResponse{
-		Certificate: authorized(cert), Serial: cert.Serial,
+		Certificate: line, Serial: cert.Serial,
 		Expires: r.Events[0].(*store.CertificateIssued).Expires.Time(),
 	}, nil
 }

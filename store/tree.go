@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -11,7 +12,9 @@ import (
 // appending reads nothing back.
 type Tree struct {
 	size int64
-	edge map[int64]tlog.Hash // stored hashes that later roots are made from, by stored index
+	// edge holds the roots of the complete subtrees whose sizes are the binary
+	// digits of size, the largest first.
+	edge []tlog.Hash
 	root tlog.Hash
 }
 
@@ -19,24 +22,30 @@ type Tree struct {
 // order of golang.org/x/mod/sumdb/tlog.StoredHashIndex.
 type HashReader = tlog.HashReader
 
-// OpenTree returns the tree of the first size entries, reading its right edge.
+// OpenTree returns the tree of the first size entries, reading its right edge. The
+// empty tree needs no reader.
 func OpenTree(size uint64, r HashReader) (*Tree, error) {
-	t := &Tree{size: int64(size), edge: map[int64]tlog.Hash{}}
-	recording := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		hashes, err := r.ReadHashes(indexes)
-		if err != nil {
-			return nil, err
+	t := &Tree{size: int64(size)}
+	var indexes []int64
+	var start int64
+	for level := 62; level >= 0; level-- {
+		if t.size&(1<<level) != 0 {
+			indexes = append(indexes, tlog.StoredHashIndex(level, start>>level))
+			start += 1 << level
 		}
-		for i, x := range indexes {
-			t.edge[x] = hashes[i]
+	}
+	var err error
+	if len(indexes) > 0 {
+		if t.edge, err = r.ReadHashes(indexes); err == nil && len(t.edge) != len(indexes) {
+			err = fmt.Errorf("%d hashes for %d indexes", len(t.edge), len(indexes))
 		}
-		return hashes, nil
-	})
-	root, err := tlog.TreeHash(t.size, recording)
+	}
+	if err == nil {
+		err = t.crown()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the tree's right edge: %w", err)
 	}
-	t.root = root
 	return t, nil
 }
 
@@ -50,59 +59,40 @@ func (t *Tree) Root() Hash { return Hash(t.root) }
 // the order in which a back end keeps them. t itself stays as it was, so that a
 // failed append costs nothing.
 func (t *Tree) Append(leaves [][]byte) (*Tree, []Hash, error) {
-	next := &Tree{size: t.size, edge: make(map[int64]tlog.Hash, len(t.edge)+2*len(leaves))}
-	for i, h := range t.edge {
-		next.edge[i] = h
-	}
-	var added []Hash
+	next := &Tree{size: t.size, edge: slices.Clone(t.edge)}
+	added := make([]Hash, 0, 2*len(leaves))
 	for _, leaf := range leaves {
-		hashes, err := tlog.StoredHashes(next.size, leaf, next)
-		if err != nil {
-			return nil, nil, fmt.Errorf("hashing entry %d: %w", next.size, err)
-		}
-		first := tlog.StoredHashIndex(0, next.size)
-		for i, h := range hashes {
-			next.edge[first+int64(i)] = h
+		h := tlog.RecordHash(leaf)
+		added = append(added, Hash(h))
+		// Each complete subtree of the same size to the left becomes one with h:
+		// as many as size has ones at its end.
+		for n := next.size; n&1 == 1; n >>= 1 {
+			last := len(next.edge) - 1
+			h = tlog.NodeHash(next.edge[last], h)
+			next.edge = next.edge[:last]
 			added = append(added, Hash(h))
 		}
+		next.edge = append(next.edge, h)
 		next.size++
 	}
-	root, err := tlog.TreeHash(next.size, next)
-	if err != nil {
+	if err := next.crown(); err != nil {
 		return nil, nil, fmt.Errorf("hashing the root of %d entries: %w", next.size, err)
 	}
-	next.root = root
-	next.trim()
 	return next, added, nil
 }
 
-// ReadHashes makes the edge a HashReader.
-func (t *Tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	hashes := make([]tlog.Hash, len(indexes))
-	for i, x := range indexes {
-		h, ok := t.edge[x]
-		if !ok {
-			return nil, fmt.Errorf("stored hash %d is not on the right edge", x)
-		}
-		hashes[i] = h
+// crown computes the root: the edge, folded from its right end.
+func (t *Tree) crown() error {
+	if t.size == 0 {
+		var err error
+		t.root, err = tlog.TreeHash(0, nil)
+		return err
 	}
-	return hashes, nil
-}
-
-// trim forgets what no later append reads: all but the roots of the complete
-// subtrees whose sizes are the binary digits of the tree's size.
-func (t *Tree) trim() {
-	keep := make(map[int64]tlog.Hash)
-	var start int64
-	for level := 62; level >= 0; level-- {
-		if t.size&(1<<level) == 0 {
-			continue
-		}
-		i := tlog.StoredHashIndex(level, start>>level)
-		keep[i] = t.edge[i]
-		start += 1 << level
+	t.root = t.edge[len(t.edge)-1]
+	for _, h := range slices.Backward(t.edge[:len(t.edge)-1]) {
+		t.root = tlog.NodeHash(h, t.root)
 	}
-	t.edge = keep
+	return nil
 }
 
 // StoredHashCount returns how many hashes a back end keeps for size entries.

@@ -34,7 +34,7 @@ type audit struct {
 
 func newAudit(t *testing.T) audit {
 	t.Helper()
-	tree, err := store.OpenTree(0, new(store.Tree))
+	tree, err := store.OpenTree(0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
