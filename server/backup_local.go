@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -55,38 +54,14 @@ func (n *Node) localBackup(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(backupFailed, strings.Join(strings.Fields(err.Error()), " "))
 }
 
-// ErrNotServing means that no server answers on a data directory's socket.
-var ErrNotServing = errors.New("no vaultpamd serves this data directory")
-
 // FetchBackup has the running server of a data directory write a backup, and
 // returns ErrNotServing where there is none.
 func (d Dir) FetchBackup(ctx context.Context, to io.Writer, r BackupRequest) (BackupResult, error) {
-	body, err := json.Marshal(r)
+	res, err := d.Ask(ctx, RouteLocalBackup, "", r)
 	if err != nil {
-		return BackupResult{}, fmt.Errorf("asking for a backup: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, RouteLocalBackup.Method, "http://localhost"+RouteLocalBackup.Path, strings.NewReader(string(body)))
-	if err != nil {
-		return BackupResult{}, fmt.Errorf("asking for a backup: %w", err)
-	}
-	c := d.LocalClient()
-	c.Timeout = 0 // ctx ends it
-	defer c.CloseIdleConnections()
-	res, err := c.Do(req)
-	if errors.Is(err, fs.ErrPermission) {
-		return BackupResult{}, fmt.Errorf("asking for a backup takes the server's own account, or root: %w", err)
-	}
-	if err != nil {
-		return BackupResult{}, fmt.Errorf("%w: %w", ErrNotServing, err)
+		return BackupResult{}, err
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		var problem api.Error
-		if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&problem); err != nil {
-			return BackupResult{}, fmt.Errorf("asking for a backup: %s", res.Status)
-		}
-		return BackupResult{}, &problem
-	}
 	if _, err := io.Copy(to, res.Body); err != nil {
 		return BackupResult{}, fmt.Errorf("taking the backup: %w", err)
 	}

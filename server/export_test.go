@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"io"
+	"net/http"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -28,6 +29,9 @@ func (n *Node) Seal() []byte                 { return n.keys.seal }
 func (n *Node) Look(ctx context.Context, start access.StartErrand) (api.Check, error) {
 	return n.look(ctx, start)
 }
+
+// LocalClient speaks to a directory's unix socket.
+func LocalClient(d Dir) *http.Client { return d.localClient() }
 
 // LastBefore is when targets were last to be looked at.
 var LastBefore = lastBefore

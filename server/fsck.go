@@ -97,7 +97,9 @@ func (c *check) repairable(format string, args ...any) {
 
 func (c *check) run(ctx context.Context) error {
 	info, err := os.Stat(string(c.dir))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("there is no such directory")
+	} else if err != nil {
 		return err
 	}
 	if !info.IsDir() {

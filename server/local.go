@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"net"
 	"net/http"
-	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
@@ -102,18 +100,4 @@ func (n *Node) SetupScript(name string) (string, error) {
 		return "", api.NewError(api.KindInvalid, "", "%v", err)
 	}
 	return target.Script(n.setup(t))
-}
-
-// LocalClient returns an HTTP client that speaks to the server of a data
-// directory over its unix socket, whatever the URL's host.
-func (d Dir) LocalClient() *http.Client {
-	return &http.Client{
-		Timeout: 30 * time.Second,
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				var dialer net.Dialer
-				return dialer.DialContext(ctx, "unix", d.Socket())
-			},
-		},
-	}
 }

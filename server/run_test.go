@@ -34,8 +34,8 @@ func TestRunEndsCleanly(t *testing.T) {
 	if data := s.read(s.dir.Pid()); strings.TrimSpace(string(data)) != strconv.Itoa(os.Getpid()) {
 		t.Errorf("held by %q", data)
 	}
-	resp, err := s.dir.LocalClient().Get("http://localhost" + server.RouteLocalStatus.Path)
-	if err != nil || resp.StatusCode != http.StatusOK {
+	resp, err := s.dir.Ask(t.Context(), server.RouteLocalStatus, "", nil)
+	if err != nil {
 		t.Fatalf("the local socket: %v", err)
 	}
 	if err := resp.Body.Close(); err != nil {
@@ -68,7 +68,7 @@ func TestTheLocalSocketAnswersInItsWay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := s.dir.LocalClient()
+		c := server.LocalClient(s.dir)
 		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		resp, err := c.Do(req)
 		if err != nil {

@@ -16,7 +16,7 @@ func (a *app) targetLsCommand() *cobra.Command {
 		head: []string{"name", "address", "egress", "logins", "other ways in", "checked", "host keys"},
 		row: func(_ *node, t api.TargetDetail) []string {
 			return []string{t.Name, t.Address, t.Egress, strings.Join(t.Logins, ","),
-				waysIn(t.Check), a.local(t.Check.Time), strings.Join(fingerprints(t.HostKeys), " ")}
+				waysIn(t.Check), a.local(t.Check.Time), firstFingerprint(t.HostKeys)}
 		},
 	}.command(a)
 }

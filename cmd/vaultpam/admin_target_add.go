@@ -176,3 +176,18 @@ func fingerprints(keys []string) []string {
 	}
 	return all
 }
+
+// firstFingerprint is the one by which people know a host: the Ed25519 key's
+// where it has one. The others are in the JSON.
+func firstFingerprint(keys []string) string {
+	all := fingerprints(keys)
+	for _, f := range all {
+		if strings.HasPrefix(f, ssh.KeyAlgoED25519+" ") {
+			return f
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return all[0]
+}

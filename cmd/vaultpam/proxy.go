@@ -43,5 +43,10 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 	if err != nil {
 		return err
 	}
-	return client.Splice(ctx, relay, a.Stdin, a.Stdout)
+	err = client.Splice(ctx, relay, a.Stdin, a.Stdout)
+	if ctx.Err() != nil { // ssh was interrupted, and whoever did that needs no word about it
+		a.code = exitInterrupted
+		return nil
+	}
+	return err
 }

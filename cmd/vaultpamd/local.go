@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/http"
-	"net/url"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,40 +16,14 @@ import (
 // ask calls the running server over its unix socket. Its error is
 // server.ErrNotServing where none runs, and an *api.Error where it refuses.
 func ask(ctx context.Context, dir server.Dir, route api.Route, name string, q, a any) error {
-	var body io.Reader = http.NoBody
-	if q != nil {
-		data, err := json.Marshal(q)
-		if err != nil {
-			return fmt.Errorf("asking the server: %w", err)
-		}
-		body = bytes.NewReader(data)
-	}
-	target := "http://localhost" + strings.Replace(route.Path, "{name}", url.PathEscape(name), 1)
-	req, err := http.NewRequestWithContext(ctx, route.Method, target, body)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	res, err := dir.Ask(ctx, route, name, q)
 	if err != nil {
-		return fmt.Errorf("asking the server: %w", err)
-	}
-	res, err := dir.LocalClient().Do(req)
-	var dialing *url.Error
-	if errors.As(err, &dialing) {
-		err = dialing.Err // the rest is a URL that nobody typed
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("asking the server takes its own account, or root: %w", err)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", server.ErrNotServing, err)
+		return err
 	}
 	defer res.Body.Close()
-	dec := json.NewDecoder(io.LimitReader(res.Body, 1<<20))
-	if res.StatusCode != http.StatusOK {
-		var problem api.Error
-		if err := dec.Decode(&problem); err != nil {
-			return fmt.Errorf("asking the server: %s", res.Status)
-		}
-		return &problem
-	}
-	if err := dec.Decode(a); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(a); err != nil {
 		return fmt.Errorf("asking the server: %w", err)
 	}
 	return nil
