@@ -45,11 +45,12 @@ fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) .ci/fuzz $(PKG)
 
 .PHONY: lint
-lint: ## a tidy go.mod, golangci-lint, and a check that its import rules bite
+lint: ## a tidy go.mod, golangci-lint, a check that its import rules bite, and govulncheck
 	$(GO) mod tidy -diff
 	$(GO) tool golangci-lint run ./...
 	.ci/lint-selftest
 	.ci/client-links
+	.ci/vuln
 
 .PHONY: fix
 fix: ## let the linters repair what they can
