@@ -39,7 +39,11 @@ func (g *gate) Admit(ctx context.Context, cert *ssh.Certificate, source netip.Ad
 		g.Log.Error("a certificate under the user CA is not in the ledger: the key is in other hands", "serial", cert.Serial)
 		_, err = g.ledger.Do(ctx, access.RefuseSession{User: user, Reason: store.RefusedForgery})
 		return relay.Identity{}, err
-	} else if err != nil {
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		g.Log.Error("the entry of a certificate is not the one that the ledger's tree holds: somebody changed the database", "serial", cert.Serial, "error", err)
+	}
+	if err != nil {
 		return relay.Identity{}, err
 	}
 	u, ok := g.ledger.State().User(user)
@@ -75,7 +79,7 @@ func certificateRefusal(cert *ssh.Certificate, now time.Time, err error) error {
 
 // Start decides and makes session.started durable.
 func (g *gate) Start(ctx context.Context, r relay.StartRequest) (*relay.Admission, error) {
-	e, _, err := g.ledger.Entry(ctx, r.Identity.Certificate)
+	e, err := g.ledger.Proved(ctx, r.Identity.Certificate)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (l *Ledger) Issued(ctx context.Context, cert *ssh.Certificate) (store.Index
 	if !ok {
 		return 0, nil, fmt.Errorf("%w: serial %d", ErrForgery, cert.Serial)
 	}
-	e, _, err := l.Entry(ctx, index)
+	e, err := l.Proved(ctx, index)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/netip"
@@ -60,6 +61,61 @@ func TestStolenCAKeyIsFoundOut(t *testing.T) {
 		if _, _, err := l.Issued(t.Context(), forged); !errors.Is(err, ledger.ErrForgery) {
 			t.Errorf("%s: error %v, want ErrForgery", name, err)
 		}
+	}
+}
+
+// A liar is a back end that shows another entry in the place of one.
+type liar struct {
+	store.Backend
+	index store.Index
+	data  []byte
+}
+
+func (b *liar) Records(ctx context.Context, from store.Index, limit int) ([][]byte, error) {
+	records, err := b.Backend.Records(ctx, from, limit)
+	if i := int(b.index) - int(from); err == nil && i >= 0 && i < len(records) {
+		records[i] = b.data
+	}
+	return records, err
+}
+
+// TestS8StolenCAKeyAndDatabase: who has the CA's key and can write the back end
+// still has no entry that the tree vouches for.
+func TestS8StolenCAKeyAndDatabase(t *testing.T) {
+	h := build(t)
+	stolen := newKey(t)
+	h.rebuild(func(c *ledger.Config) { c.UserCA = newAuthority(t, ca.User, stolen) })
+	l := h.open()
+	defer h.close(l)
+	p := employ(t, l, "carol", h.subject)
+	genuine, r, err := l.Issue(t.Context(), p.certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := *genuine
+	forged.Key = newKey(t).PublicKey()
+	if err := forged.SignCert(rand.Reader, stolen); err != nil {
+		t.Fatal(err)
+	}
+	entry, _, err := l.Entry(t.Context(), r.First)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := *entry.Event.(*store.CertificateIssued)
+	changed.TBS = store.Hash(ca.Hash(&forged))
+	data, err := (&store.Entry{Index: entry.Index, Time: entry.Time, Actor: entry.Actor, Event: &changed}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.backend.Backend = &liar{h.backend.Backend, r.First, data}
+	if e, _, err := l.Entry(t.Context(), r.First); err != nil || e.Event.(*store.CertificateIssued).TBS != changed.TBS {
+		t.Fatalf("the database was not changed: %+v, error %v", e, err)
+	}
+	if _, _, err := l.Issued(t.Context(), &forged); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("the forgery: error %v, want ErrCorrupt", err)
+	}
+	if _, err := l.Proved(t.Context(), r.First); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("its entry: error %v, want ErrCorrupt", err)
 	}
 }
 

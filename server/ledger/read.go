@@ -39,6 +39,28 @@ func (l *Ledger) Entry(ctx context.Context, index store.Index) (*store.Entry, []
 	return e, records[0], nil
 }
 
+// Proved is Entry for what a decision stands on: the stored bytes are held to the
+// tree, whose root this process computed or found signed. Who can write the back
+// end can't change such an entry. Bytes that are not the tree's are ErrCorrupt.
+func (l *Ledger) Proved(ctx context.Context, index store.Index) (*store.Entry, error) {
+	v := l.now.Load()
+	e, data, err := l.Entry(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(index) >= v.tree.Size() { // it has come since
+		v = l.now.Load()
+	}
+	proof, err := store.ProveInclusion(v.tree.Size(), index, store.Hashes(ctx, l.Backend))
+	if err != nil {
+		return nil, err
+	}
+	if err := store.CheckInclusion(proof, v.tree.Size(), v.tree.Root(), index, data); err != nil {
+		return nil, fmt.Errorf("entry %d is not the one in the tree: %w: %w", index, store.ErrCorrupt, err)
+	}
+	return e, nil
+}
+
 // Find returns the entries that match a query, in its order.
 func (l *Ledger) Find(ctx context.Context, q store.Query) ([]*store.Entry, error) {
 	// What is durable and not yet in the state has not been answered to anybody:
