@@ -96,7 +96,7 @@ func FuzzAnswer(f *testing.F) {
 		check("info", err)
 		_, err = client.NewSettings("pam.example.eu", nil, "carol", info)
 		check("settings", err)
-		_, err = c.SignIn(ctx, "carol", "123456")
+		_, err = c.SignIn(ctx, "carol", "123456", nil)
 		check("sign-in", err)
 		_, err = c.Status(ctx)
 		check("status", err)

@@ -49,17 +49,19 @@ func opened(r api.SignInResponse, err error) (api.SignInResponse, error) {
 	if err != nil {
 		return r, err
 	}
-	if len(r.Token) != tokenSize || grammar(store.ParseHandle, r.Handle) != nil {
+	if len(r.Token) != tokenSize || grammar(store.ParseHandle, r.Handle) != nil ||
+		len(r.Device) != 0 && len(r.Device) != tokenSize || recoveryCodes(r.RecoveryCodes) != nil {
 		return api.SignInResponse{}, fmt.Errorf("%w: not a sign-in session", ErrAnswer)
 	}
 	return r, nil
 }
 
-// SignIn opens a sign-in session with a TOTP code. The answer's token is for
-// WithToken and Home.SaveSession.
-func (c *Client) SignIn(ctx context.Context, handle store.Handle, code string) (api.SignInResponse, error) {
+// SignIn opens a sign-in session with a TOTP code or a recovery code. device is
+// what Home.Device has, or nil. The answer's token is for WithToken and
+// Home.SaveSession, its device for Home.SaveDevice.
+func (c *Client) SignIn(ctx context.Context, handle store.Handle, code string, device []byte) (api.SignInResponse, error) {
 	r, err := opened(call[api.SignInResponse](ctx, c, request{
-		route: api.RouteSignIn, body: api.SignInRequest{Handle: string(handle), Code: code},
+		route: api.RouteSignIn, body: api.SignInRequest{Handle: string(handle), Code: code, Device: device},
 	}))
 	if err == nil && r.Handle != string(handle) {
 		return api.SignInResponse{}, fmt.Errorf("%w: a sign-in of somebody else", ErrAnswer)

@@ -62,7 +62,7 @@ func (l *later) has(ctx context.Context, row store.SideWrite) (bool, error) {
 		_, c, err := store.OpeningOf(row)
 		return l.openings[c], err
 	case store.SideSecrets:
-		return len(row.Key) == len(store.UserID{}) && l.users[store.UserID(row.Key)], nil
+		return len(row.Key) >= len(store.UserID{}) && l.users[store.UserID(row.Key[:len(store.UserID{})])], nil
 	}
 	return false, nil
 }

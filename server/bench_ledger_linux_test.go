@@ -65,7 +65,7 @@ func newCell(b *testing.B) *cell {
 			b.Error(err)
 		}
 	})
-	if _, err := c.ledger.Do(b.Context(), access.Enroll{Invitation: invitation, Step: 1, Token: c.token, Source: "192.0.2.1"}); err != nil {
+	if _, err := c.ledger.Do(b.Context(), access.Enroll{Invitation: invitation, Codes: store.Hash{1}, Step: 1, Token: c.token, Source: "192.0.2.1"}); err != nil {
 		b.Fatal(err)
 	}
 	return c

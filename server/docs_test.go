@@ -25,7 +25,7 @@ var kinds = []struct {
 	{api.KindForbidden, "somebody is signed in and may not do this, or a web page of another origin asked"},
 	{api.KindNotFound, "what the request names is not there; also the answer to an unknown path or method"},
 	{api.KindConflict, "what the request wants is at odds with what is there"},
-	{api.KindLimited, "too many attempts"},
+	{api.KindLimited, "too many attempts; `retry_after` and the header Retry-After say in how many seconds to try again, where waiting helps"},
 	{api.KindUnavailable, "the server can't decide or can't write at the moment; nothing was done, or nobody knows"},
 	{api.KindInternal, "something that the server does not explain to strangers; its log does"},
 }

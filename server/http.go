@@ -11,7 +11,9 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
@@ -158,6 +160,9 @@ func (n *Node) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Kind == api.KindInternal || e.Kind == api.KindUnavailable {
 		n.Log.Error("a request failed", "route", r.Pattern, "error", err)
 	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
+	}
 	write(w, e.Status, "application/problem+json", e)
 }
 
@@ -167,7 +172,9 @@ func problem(err error) *api.Error {
 	var already *api.Error
 	switch {
 	case errors.As(err, &refused):
-		return api.NewError(kinds[refused.Kind], refused.Hint, "%s", refused.Message)
+		e := api.NewError(kinds[refused.Kind], refused.Hint, "%s", refused.Message)
+		e.RetryAfter = int((refused.RetryAfter + time.Second - 1) / time.Second) // not a moment too early
+		return e
 	case errors.As(err, &already):
 		return already
 	case errors.Is(err, store.ErrNotFound):

@@ -169,7 +169,10 @@ func (v *view) describe() {
 		v.say("setting %s is %s", e.Setting, e.Value)
 	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated, *store.FactorEnrolled:
 		v.person()
-	case *store.SignInSucceeded, *store.SignInFailed, *store.SignInEnded:
+	case *store.RecoveryCreated:
+		v.fields["count"], v.fields["second_look"] = e.Count, e.Step != 0
+		v.say("%s got %d new recovery codes; those before count no more", v.r.handle(v.ctx, e.User), e.Count)
+	case *store.SignInSucceeded, *store.SignInFailed, *store.SignInStopped, *store.SignInEnded:
 		v.signIn()
 	case *store.TargetAdded, *store.TargetRemoved:
 		v.host()
@@ -220,9 +223,16 @@ func (v *view) signIn() {
 		v.fields["factor"], v.fields["expires"] = string(e.Kind), stamp(e.Expires)
 		v.fields["source"] = v.r.text(v.ctx, e.User, e.Source)
 		v.say("%s signed in with %s from %s", v.r.handle(v.ctx, e.User), e.Kind, v.fields["source"])
+		if e.Kind == store.FactorRecovery {
+			v.fields["code"], v.fields["set"] = e.Code, uint64(e.Factor)
+			v.say("%s signed in with recovery code %d of set %d from %s", v.r.handle(v.ctx, e.User), e.Code, e.Factor, v.fields["source"])
+		}
 	case *store.SignInFailed:
 		v.fields["count"], v.fields["source"] = e.Count, v.r.text(v.ctx, e.User, e.Source)
 		v.say("%d failed sign-ins as %s from %s", e.Count, v.r.handle(v.ctx, e.User), v.fields["source"])
+	case *store.SignInStopped:
+		v.fields["count"] = e.Count
+		v.say("%d sign-ins in a row as %s failed: until the next good one, machines that did not sign in before are refused", e.Count, v.r.handle(v.ctx, e.User))
 	case *store.SignInEnded:
 		v.fields["sign_in"] = uint64(e.SignIn)
 		v.say("%s signed out", v.r.handle(v.ctx, e.User))

@@ -20,7 +20,7 @@ func (s *site) enrolled(link string) *resident {
 	r := &resident{handle: begin.Handle, secret: begin.Secret}
 	in := must[api.SignInResponse](s, nil, "POST", api.RouteEnrollFinish.Path,
 		api.EnrollFinishRequest{Token: inv.Token[:], Code: s.code(r)})
-	r.token = in.Token
+	r.token, r.device, r.codes = in.Token, in.Device, in.RecoveryCodes
 	return r
 }
 

@@ -88,8 +88,14 @@ func (n *Node) invited(handle store.Handle, inv api.Invitation, e store.Event) (
 }
 
 func (n *Node) removeUser(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
-	_, err := n.ledger.Do(ctx, access.RemoveUser{By: c.caller, Handle: store.Handle(c.param("handle"))})
-	return api.Empty{}, err
+	r, err := n.ledger.Do(ctx, access.RemoveUser{By: c.caller, Handle: store.Handle(c.param("handle"))})
+	if err != nil {
+		return api.Empty{}, err
+	}
+	if err := n.login.Forget(ctx, r.Events[0].(*store.UserRemoved).User); err != nil {
+		n.Log.Error("what signed a removed user in is still there, and signs nobody in", "error", err)
+	}
+	return api.Empty{}, nil
 }
 
 func (n *Node) allTargets(context.Context, call, api.Empty) ([]api.TargetDetail, error) {

@@ -25,6 +25,8 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteSignOut, n.signOut),
 		on(n, api.RouteStatus, n.status),
 		on(n, api.RouteCertificate, n.certificate),
+		on(n, api.RouteRecovery, n.newRecoveryCodes),
+		on(n, api.RouteRenew, n.renewFactor),
 		on(n, api.RouteTargets, n.myTargets),
 		on(n, api.RouteEntries, n.entries),
 		on(n, api.RouteEntry, n.entry),
@@ -66,12 +68,36 @@ func (n *Node) enrollFinish(ctx context.Context, c call, q api.EnrollFinishReque
 }
 
 func (n *Node) signIn(ctx context.Context, c call, q api.SignInRequest) (api.SignInResponse, error) {
-	s, err := n.login.SignIn(ctx, q.Handle, q.Code, c.source)
+	s, err := n.login.SignIn(ctx, login.Proof{Handle: q.Handle, Code: q.Code, Device: q.Device}, c.source)
 	return signedIn(s), err
 }
 
 func signedIn(s login.Session) api.SignInResponse {
-	return api.SignInResponse{Token: s.Token, Handle: string(s.User.Handle), Roles: texts(s.User.Roles), Expires: s.Expires}
+	return api.SignInResponse{
+		Token: s.Token, Handle: string(s.User.Handle), Roles: texts(s.User.Roles), Expires: s.Expires, Factor: string(s.Kind),
+		Device: s.Device, RecoveryCodes: s.Codes, RecoveryLeft: s.User.Recovery.Left(),
+	}
+}
+
+func (n *Node) newRecoveryCodes(ctx context.Context, c call, q api.RecoveryRequest) (api.RecoveryResponse, error) {
+	if q.Code == "" {
+		return api.RecoveryResponse{}, api.NewError(api.KindInvalid, "type the code that your authenticator shows now", "new recovery codes take a code")
+	}
+	codes, err := n.login.NewRecoveryCodes(ctx, c.caller, login.Proof{Code: q.Code, Device: q.Device}, c.source)
+	return api.RecoveryResponse{Codes: codes}, err
+}
+
+func (n *Node) renewFactor(ctx context.Context, c call, _ api.Empty) (api.RenewResponse, error) {
+	renew := access.RenewFactor{By: c.caller}
+	inv, err := n.invitation(&renew.Invite)
+	if err != nil {
+		return api.RenewResponse{}, err
+	}
+	r, err := n.ledger.Do(ctx, renew)
+	if err != nil {
+		return api.RenewResponse{}, err
+	}
+	return api.RenewResponse{Invitation: inv.String(), Expires: r.Events[0].(*store.InvitationCreated).Expires.Time()}, nil
 }
 
 func (n *Node) checkpoint(ctx context.Context, c call, _ api.Empty) (api.CheckpointResponse, error) {
@@ -97,6 +123,7 @@ func (n *Node) status(_ context.Context, c call, _ api.Empty) (api.StatusRespons
 	return api.StatusResponse{
 		Handle: string(u.Handle), Roles: texts(u.Roles), SignIn: uint64(x.Entry),
 		Expires: x.Expires.Time(), Targets: len(s.Reaches(u.ID, now)),
+		Factor: string(x.Kind), RecoveryLeft: u.Recovery.Left(),
 	}, nil
 }
 

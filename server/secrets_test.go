@@ -6,11 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
@@ -95,6 +98,21 @@ func TestS12S13SecretsStayWhereTheyBelong(t *testing.T) {
 		for _, q := range []api.SignInRequest{{Handle: "carol", Code: s.code(carol)}, {Handle: "carol", Code: "canary-code"}, {Handle: "canary-handle", Code: s.code(carol)}} {
 			s.refused(s.ask("POST", api.RouteSignIn.Path, nil, q), 401)
 		}
+	}
+	// A recovery code, once, and again; then new ones.
+	in := must[api.SignInResponse](s, nil, "POST", api.RouteSignIn.Path, api.SignInRequest{Handle: "carol", Code: carol.codes[0], Device: carol.device})
+	carol.token, tokens = in.Token, append(tokens, in.Token)
+	s.refused(s.ask("POST", api.RouteSignIn.Path, nil, api.SignInRequest{Handle: "carol", Code: carol.codes[0]}), 401)
+	s.refused(s.ask("POST", api.RouteSignIn.Path, nil, api.SignInRequest{Handle: "dana", Code: carol.codes[1]}), 401)
+	s.clock.turn(30 * time.Second)
+	renewed := must[api.RecoveryResponse](s, carol, "POST", api.RouteRecovery.Path, api.RecoveryRequest{Code: s.code(carol), Device: in.Device})
+	for i, code := range slices.Concat(carol.codes, renewed.Codes, dana.codes) {
+		secrets[fmt.Sprintf("recovery code %d", i)] = []byte(code)
+		secrets[fmt.Sprintf("recovery code %d, compact", i)] = []byte(strings.ReplaceAll(code, "-", ""))
+	}
+	secrets["device"], secrets["dana's device"] = in.Device, dana.device
+	if len(renewed.Codes) != 10 || len(dana.codes) != 10 || len(in.Device) != 32 {
+		t.Fatalf("%d and %d codes, a device of %d bytes", len(renewed.Codes), len(dana.codes), len(in.Device))
 	}
 	s.certificate(carol)
 	s.refused(s.ask("GET", "/v1/entries", carol.token, nil), 403)

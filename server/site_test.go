@@ -90,7 +90,8 @@ type site struct {
 // A resident is somebody with an authenticator.
 type resident struct {
 	handle, secret string
-	token          []byte
+	token, device  []byte
+	codes          []string // for recovery
 }
 
 func environment(clock *hand) server.Environment {

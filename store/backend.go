@@ -132,7 +132,9 @@ type SideTable byte
 const (
 	// SideOpenings holds openings of commitments, keyed by owner and commitment.
 	SideOpenings SideTable = 1
-	// SideSecrets holds the sealed secret of a user's factor, keyed by user.
+	// SideSecrets holds what signs a user in, keyed by user and what it is: the
+	// sealed secret of their factor under the ID alone, and what package login
+	// puts behind it.
 	SideSecrets SideTable = 2
 	// SideAttempts counts failed sign-ins, keyed by account and source.
 	SideAttempts SideTable = 3

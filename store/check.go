@@ -22,9 +22,17 @@ func checkEvent(e Event) error {
 	case *UserAdded:
 		return errors.Join(check(want{!e.User.IsZero(), "a user"}), checkRoles(e.Roles))
 	case *FactorEnrolled:
-		return check(want{e.Kind.valid(), "a known kind of factor"})
+		return check(want{e.Kind == FactorTOTP, "a kind of factor that is enrolled"})
+	case *RecoveryCreated:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Codes != Hash{}, "the hash of a set"},
+			want{0 < e.Count && e.Count <= MaxRecoveryCodes, "a count from 1 to 64"})
+	case *SignInStopped:
+		return check(want{!e.User.IsZero(), "a user"}, want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
 	case *SignInSucceeded:
-		return check(want{e.Kind.valid(), "a known kind of factor"})
+		recovery := e.Kind == FactorRecovery
+		return check(want{e.Kind.valid(), "a known kind of factor"},
+			want{recovery == (e.Code != 0) && e.Code <= MaxRecoveryCodes, "a code's number for a recovery code alone"},
+			want{!recovery || e.Step == 0, "no time step for a recovery code"})
 	case *SignInFailed:
 		return check(want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
 	case *TargetAdded:

@@ -226,6 +226,10 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(SignInSucceeded), nil
 	case TypeSignInFailed:
 		return new(SignInFailed), nil
+	case TypeSignInStopped:
+		return new(SignInStopped), nil
+	case TypeRecoveryCreated:
+		return new(RecoveryCreated), nil
 	case TypeSignInEnded:
 		return new(SignInEnded), nil
 	case TypeTargetAdded:

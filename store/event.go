@@ -20,7 +20,9 @@ const (
 	TypeFactorEnrolled    EventType = "factor.enrolled"
 	TypeSignInSucceeded   EventType = "signin.succeeded"
 	TypeSignInFailed      EventType = "signin.failed"
+	TypeSignInStopped     EventType = "signin.stopped"
 	TypeSignInEnded       EventType = "signin.ended"
+	TypeRecoveryCreated   EventType = "recovery.created"
 	TypeTargetAdded       EventType = "target.added"
 	TypeTargetRemoved     EventType = "target.removed"
 	TypeTargetChecked     EventType = "target.checked"
@@ -122,7 +124,8 @@ type FactorEnrolled struct {
 
 // SignInSucceeded opens a sign-in session, named by its entry's index. Token is
 // the SHA-256 hash of the 256 random bits that the client keeps. Step is the
-// TOTP time step (RFC 6238) that is now used up.
+// TOTP time step (RFC 6238) that is now used up, Code the number of the recovery
+// code, from 1; Factor is then the index of its set.
 type SignInSucceeded struct {
 	User    UserID     `cbor:"1,keyasint"`
 	Factor  Index      `cbor:"2,keyasint"`
@@ -131,6 +134,7 @@ type SignInSucceeded struct {
 	Token   Hash       `cbor:"5,keyasint"`
 	Expires Millis     `cbor:"6,keyasint"`
 	Source  Commitment `cbor:"7,keyasint"`
+	Code    uint64     `cbor:"8,keyasint,omitempty"`
 }
 
 // SignInFailed sums up failed attempts at one account from one source prefix

@@ -56,6 +56,11 @@ func examples() []*store.Entry {
 		&store.TargetChecked{Target: 9, Session: session, Report: commitment},
 		&store.TargetClosed{Target: 9, Session: session, Emergency: store.EmergencySerial + 7},
 		&store.TargetReopened{Target: 9, Session: session},
+
+		&store.RecoveryCreated{User: user, Codes: hash, Count: 10, Step: 56_666_668},
+		&store.RecoveryCreated{User: user, Codes: hash, Count: 10},
+		&store.SignInSucceeded{User: user, Factor: 34, Kind: store.FactorRecovery, Token: hash, Expires: 1_800_000_000_000, Source: commitment, Code: 7},
+		&store.SignInStopped{User: user, Count: 60},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -19,6 +19,10 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User = v.User
 	case *SignInFailed:
 		r.User = v.User
+	case *SignInStopped:
+		r.User = v.User
+	case *RecoveryCreated:
+		r.User = v.User
 	case *SignInEnded:
 		r.User = v.User
 	case *TargetAdded:

@@ -35,8 +35,12 @@ const (
 // A FactorKind is how a person proves who they are.
 type FactorKind string
 
-// FactorTOTP is a time-based one-time password (RFC 6238).
-const FactorTOTP FactorKind = "totp"
+const (
+	// FactorTOTP is a time-based one-time password (RFC 6238).
+	FactorTOTP FactorKind = "totp"
+	// FactorRecovery is one of the codes that a person keeps on paper.
+	FactorRecovery FactorKind = "recovery-code"
+)
 
 // A CertificateKind says which authority signed a certificate.
 type CertificateKind string
@@ -138,7 +142,7 @@ func known[T comparable](word T, set ...T) bool {
 }
 
 func (r Role) valid() bool            { return known(r, Roles()...) }
-func (k FactorKind) valid() bool      { return k == FactorTOTP }
+func (k FactorKind) valid() bool      { return known(k, FactorTOTP, FactorRecovery) }
 func (k CertificateKind) valid() bool { return known(k, CertificateUser, CertificateTarget) }
 func (l Label) valid() bool           { return known(l, LabelReplayable, LabelMetadata, LabelOpaque) }
 func (w Way) valid() bool             { return known(w, WayProxy, WayJump, WayName, WayErrand) }

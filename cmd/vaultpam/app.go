@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vaultpam/vaultpam/client"
+	"github.com/vaultpam/vaultpam/server/api"
 )
 
 // callTimeout bounds one call of the server.
@@ -42,7 +44,7 @@ connects to the one you pick.`,
 		return &usageError{command: cmd.CommandPath(), why: lowerFirst(err.Error())}
 	})
 	root.AddCommand(
-		a.enrollCommand(), a.loginCommand(), a.logoutCommand(), a.statusCommand(),
+		a.enrollCommand(), a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.recoveryCommand(),
 		a.certCommand(), a.configCommand(), a.proxyCommand(), a.targetsCommand(),
 		a.auditCommand(), a.playCommand(), a.adminCommand(), a.versionCommand(),
 		exitCodesTopic(),
@@ -223,5 +225,9 @@ func (a *app) warn(err error) {
 	a.say("vaultpam: %s", client.Clean(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		a.say("hint: %s", client.Clean(hint))
+	}
+	var refused *api.Error
+	if errors.As(err, &refused) && refused.Kind == api.KindLimited && refused.RetryAfter > 0 && refused.Hint != "" {
+		a.say("hint: the next attempt is possible at %s", a.local(a.Now().Add(time.Duration(refused.RetryAfter)*time.Second)))
 	}
 }

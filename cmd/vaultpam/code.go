@@ -13,8 +13,17 @@ import (
 
 // A codeFlag says where the code of a second factor comes from.
 type codeFlag struct {
-	stdin bool
+	stdin    bool
+	recovery accepted
 }
+
+// accepted is what a code may be.
+type accepted int
+
+const (
+	authenticatorOnly accepted = iota
+	recoveryToo
+)
 
 func (f *codeFlag) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.stdin, "code-stdin", false, "read the code from standard input, for scripts")
@@ -32,6 +41,9 @@ func (f *codeFlag) read(ctx context.Context, a *app, question string) (string, e
 	}
 	if err != nil {
 		return "", err
+	}
+	if recovery, err := api.ParseRecoveryCode(line); err == nil && f.recovery == recoveryToo {
+		return recovery, nil
 	}
 	code := strings.ReplaceAll(line, " ", "")
 	if len(code) < 6 || len(code) > 8 || strings.Trim(code, "0123456789") != "" {

@@ -22,9 +22,12 @@ func (a *app) enrollCommand() *cobra.Command {
 		Short: "use an invitation: put a TOTP secret into your authenticator",
 		Long: `enroll uses the invitation that your administrator sent you, once. It shows a QR
 code for your authenticator, asks for one code back, and remembers the server.
+Then it shows ten recovery codes, once: each of them signs you in one time when
+you don't have your authenticator.
 
-With --code-stdin the otpauth:// link is printed instead of the QR code, and the
-code is read from standard input.`,
+With --code-stdin the otpauth:// link is printed instead of the QR code, the code
+is read from standard input, and the recovery codes are printed behind the link,
+one a line.`,
 		Args: wantArgs("INVITATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.enroll(cmd.Context(), args[0], &code)
@@ -86,6 +89,11 @@ func (a *app) enroll(ctx context.Context, link string, code *codeFlag) error {
 		return withHint(err, "you are enrolled, and this machine does not know it yet: %s", loginLine(settings))
 	}
 	a.say("enrolled as %s at %s, and signed in until %s", settings.Handle, settings.Name, a.local(session.Expires))
+	if len(session.RecoveryCodes) > 0 {
+		if err := a.showRecoveryCodes(session.RecoveryCodes, code); err != nil {
+			a.warn(withHint(err, "your recovery codes could not be shown; make new ones: vaultpam recovery new"))
+		}
+	}
 	a.say("next: %s", nextStep(session.Roles))
 	return a.firstCertificate(ctx, n)
 }

@@ -28,7 +28,11 @@ const (
 	uri      = "otpauth://totp/VaultPAM:carol?secret=NVCV6YTCEHTE7E4CVSLCBUV7AABC3TB7"
 )
 
-var testToken = []byte("0123456789abcdef0123456789abcdef")
+var (
+	testToken  = []byte("0123456789abcdef0123456789abcdef")
+	testDevice = []byte("fedcba9876543210fedcba9876543210")
+	testCodes  = []string{"aaaa-bbbb-cccc-dddd-eeee-ffff", "2222-3333-4444-5555-6666-7777"}
+)
 
 // A fakeServer answers every route with what its tests put there, over a real
 // ledger. mu guards what requests read and tests change.
@@ -77,14 +81,19 @@ func newFakeServer(t testing.TB) *fakeServer {
 // standard is a server on which everything is allowed and nothing is there.
 func (s *fakeServer) standard() {
 	in10h := time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC)
-	session := api.SignInResponse{Token: testToken, Handle: "carol", Roles: []string{"engineer", "auditor"}, Expires: in10h}
+	session := api.SignInResponse{
+		Token: testToken, Handle: "carol", Roles: []string{"engineer", "auditor"}, Expires: in10h, Factor: "totp", Device: testDevice,
+	}
+	enrolled := session
+	enrolled.RecoveryCodes = testCodes
 	for route, v := range map[api.Route]any{
 		api.RouteInfo: api.Info{
 			Name: "pam.example.eu", Suffix: "pam", Relay: "pam.example.eu:2222", Origin: store.Origin("pam.example.eu"),
 			LogKey: s.logKey, HostCA: string(ssh.MarshalAuthorizedKey(s.userCA.PublicKey())),
 		},
 		api.RouteEnrollBegin:  api.EnrollBeginResponse{Handle: "carol", Secret: "NVCV6YTCEHTE7E4CVSLCBUV7AABC3TB7", URI: uri},
-		api.RouteEnrollFinish: session,
+		api.RouteEnrollFinish: enrolled,
+		api.RouteRecovery:     api.RecoveryResponse{Codes: testCodes},
 		api.RouteSignIn:       session,
 		api.RouteSignOut:      api.Empty{},
 		api.RouteStatus:       api.StatusResponse{Handle: "carol", Roles: []string{"engineer"}, SignIn: 4, Expires: in10h, Targets: 2},
@@ -184,7 +193,7 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	case v == nil:
 		v = s.dynamic(r, route, body)
 	case route == api.RouteSignIn || route == api.RouteEnrollFinish:
-		if !strings.Contains(string(body), goodCode) {
+		if !strings.Contains(string(body), goodCode) && !strings.Contains(string(body), testCodes[0]) {
 			v = api.NewError(api.KindUnauthenticated, "", "the code was not accepted")
 		}
 	}

@@ -26,9 +26,9 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "sign in",
-		Long: `login signs in with the code that your authenticator shows, verifies that the
-server's ledger grew out of what this machine saw of it before, and gets a
-certificate. The sign-in is kept in your desktop's keyring, or in a file that
+		Long: `login signs in with the code that your authenticator shows, or with one of your
+recovery codes, verifies that the server's ledger grew out of what this machine
+saw of it before, and gets a certificate. The sign-in is kept in your desktop's keyring, or in a file that
 only you can read where there is none (VAULTPAM_KEYRING=off always uses the
 file).
 
@@ -43,6 +43,7 @@ key, as they stand in an invitation.`,
 	cmd.Flags().StringVar(&flags.server, "server", "", "the server, `HOST[:PORT]`, where this machine knows none yet")
 	cmd.Flags().StringVar(&flags.pin, "pin", "", "the server's key, `PIN`, as in an invitation behind the dot")
 	flags.code.add(cmd)
+	flags.code.recovery = recoveryToo
 	return cmd
 }
 
@@ -57,7 +58,7 @@ func (a *app) login(ctx context.Context, flags *loginFlags) error {
 	}
 	var session api.SignInResponse
 	err = flags.code.untilAccepted(ctx, a, fmt.Sprintf("code for %s: ", n.settings.Handle), func(code string) (err error) {
-		session, err = n.client.SignIn(ctx, n.settings.Handle, code)
+		session, err = n.client.SignIn(ctx, n.settings.Handle, code, n.home.Device(n.settings.Handle))
 		return err
 	})
 	if err != nil {
@@ -67,6 +68,9 @@ func (a *app) login(ctx context.Context, flags *loginFlags) error {
 		return err
 	}
 	a.say("signed in to %s as %s until %s", n.settings.Name, session.Handle, a.local(session.Expires))
+	if session.Factor == string(store.FactorRecovery) {
+		a.usedRecoveryCode(session.RecoveryLeft)
+	}
 	return a.firstCertificate(ctx, n)
 }
 
@@ -92,6 +96,9 @@ func (a *app) keepSession(ctx context.Context, n *node, session api.SignInRespon
 		return err
 	}
 	if err := n.home.SaveSettings(n.settings); err != nil {
+		return err
+	}
+	if err := n.home.SaveDevice(n.settings.Handle, session.Device); err != nil {
 		return err
 	}
 	_, err := n.home.SaveSession(ctx, session.Token)

@@ -68,7 +68,7 @@ func TestEnrollAndLogin(t *testing.T) {
 	m.runWith(strings.NewReader("123456"), "login", "--code-stdin").want(t, exitOK, "signed in to pam.example.eu as carol")
 	m.run("status", "--json").want(t, exitOK, `"handle": "carol"`)
 	if diff := cmp.Diff([]string{
-		"checkpoints/00000000000000000005", "config.json", "id_ed25519", "id_ed25519-cert.pub", "id_ed25519.pub", "session",
+		"checkpoints/00000000000000000005", "config.json", "device", "id_ed25519", "id_ed25519-cert.pub", "id_ed25519.pub", "session",
 	}, withoutLocks(files(t, m.home()))); diff != "" {
 		t.Error(diff)
 	}
@@ -114,7 +114,7 @@ func TestS12SecretsAreNotPrinted(t *testing.T) {
 		r.want(t, exitOK)
 		all += r.out + r.stderr
 	}
-	for _, secret := range []string{"NVCV6YTCEHTE", goodCode, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY", string(testToken), "PRIVATE KEY"} {
+	for _, secret := range []string{testCodes[0], testCodes[1], "ZmVkY2JhOTg3NjU0", "NVCV6YTCEHTE", goodCode, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY", string(testToken), "PRIVATE KEY"} {
 		if strings.Contains(all, secret) {
 			t.Errorf("%q was printed", secret)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vaultpam/vaultpam/client"
 	"github.com/vaultpam/vaultpam/client/agent"
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -49,6 +50,8 @@ type statusReport struct {
 	Targets     int       `json:"targets"`
 	Ledger      uint64    `json:"ledger"` // size, verified against what was seen before
 	Certificate time.Time `json:"certificate,omitzero"`
+	Factor      string    `json:"factor"`
+	Recovery    int       `json:"recovery_left"` // recovery codes that were not used
 	Home        string    `json:"home"`
 }
 
@@ -68,12 +71,16 @@ func (a *app) status(ctx context.Context) (statusReport, error) {
 	report := statusReport{
 		Server: n.settings.Server, Name: n.settings.Name, Handle: s.Handle, Roles: knownRoles(s.Roles),
 		SignIn: s.SignIn, Expires: s.Expires, Targets: s.Targets, Ledger: at.Size, Home: n.home.Dir(),
+		Factor: client.Clean(s.Factor), Recovery: s.RecoveryLeft,
 	}
 	if id, err := agent.ReadIdentity(n.home.Dir()); err == nil {
 		report.Certificate = time.Unix(int64(id.Cert.ValidBefore), 0).UTC()
 	}
 	return report, nil
 }
+
+// fewCodes is how many recovery codes are too few to say nothing about it.
+const fewCodes = 4
 
 // knownRoles leaves out roles of which this program knows nothing.
 func knownRoles(words []string) []string {
@@ -93,6 +100,11 @@ func (a *app) printStatus(s statusReport) {
 	line("server", "%s (%s)", s.Name, s.Server)
 	line("signed in", "as %s until %s", s.Handle, a.local(s.Expires))
 	line("roles", "%s", strings.Join(s.Roles, ", "))
+	left := fmt.Sprintf("%d of them are left", s.Recovery)
+	if s.Recovery < fewCodes {
+		left += "; vaultpam recovery new makes ten new ones"
+	}
+	line("recovery", "codes: %s", left)
 	line("targets", "%d", s.Targets)
 	certificate := "none yet; ssh gets one when it needs it"
 	if !s.Certificate.IsZero() {

@@ -66,7 +66,9 @@ func (a *applier) apply() error {
 		return a.factorEnrolled(e)
 	case *store.SignInSucceeded:
 		return a.signInSucceeded(e)
-	case *store.SignInFailed:
+	case *store.SignInFailed, *store.SignInStopped:
+	case *store.RecoveryCreated:
+		return a.recoveryCreated(e)
 	case *store.SignInEnded:
 		return a.signInEnded(e)
 	case *store.TargetAdded:
@@ -180,6 +182,7 @@ func (a *applier) factorEnrolled(e *store.FactorEnrolled) error {
 	a.invitations = a.invitations.drop(u.invitation)
 	u.invitation = store.Hash{}
 	u.Factor = Factor{Entry: a.entry.Index, Kind: e.Kind, LastStep: e.Step}
+	u.Recovery = Recovery{} // so are the codes that went with it
 	a.users = a.users.set(u.ID, u)
 	return nil
 }
@@ -195,6 +198,12 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 		}
 	}
 	u, _ = a.users.get(e.User)
+	if e.Kind == store.FactorRecovery {
+		if e.Factor != u.Recovery.Entry || !u.Recovery.good(e.Code) {
+			return errors.New("there is no such recovery code, or it was used")
+		}
+		u.Recovery.Used |= 1 << (e.Code - 1)
+	}
 	u.Factor.LastStep = max(u.Factor.LastStep, e.Step)
 	u.signIns = append(slices.Clip(u.signIns), a.entry.Index)
 	a.users = a.users.set(u.ID, u)
@@ -202,6 +211,17 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Expires: e.Expires, token: e.Token,
 	})
 	a.tokens = a.tokens.set(e.Token, a.entry.Index)
+	return nil
+}
+
+func (a *applier) recoveryCreated(e *store.RecoveryCreated) error {
+	u, err := a.mustUser(e.User)
+	if err != nil {
+		return err
+	}
+	u.Recovery = Recovery{Entry: a.entry.Index, Codes: e.Codes, Count: e.Count}
+	u.Factor.LastStep = max(u.Factor.LastStep, e.Step)
+	a.users = a.users.set(u.ID, u)
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 26).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 31).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -65,7 +65,7 @@ func (w *world) command() access.Command {
 		return w.addTarget()
 	case 13:
 		return access.Enroll{
-			Invitation: known(w, "invitation", w.invitations, w.hash()), Step: w.stepOf(), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random(),
+			Invitation: known(w, "invitation", w.invitations, w.hash()), Codes: w.hash(), Step: w.stepOf(), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random(),
 		}
 	case 14:
 		return access.InviteUser{By: w.by(), Handle: store.Handle(w.anyHandle()), Invite: w.invite()}
@@ -85,6 +85,19 @@ func (w *world) command() access.Command {
 		return access.RefuseSession{User: w.anyUser(), Reason: store.RefusedForgery}
 	case 21, 22, 23, 24, 25:
 		return w.errand()
+	case 26, 27:
+		user := w.anyUser()
+		c := access.SignInWithRecoveryCode{
+			User: user, Number: uint64(rapid.IntRange(0, 11).Draw(w.t, "number")), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random(),
+		}
+		if u := w.model.users[user]; u != nil && u.set != nil && !w.seldom("old codes") {
+			c.Codes = u.set.Codes
+		}
+		return c
+	case 28, 29:
+		return access.CreateRecoveryCodes{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}, Codes: w.hash(), Step: w.stepOf()}
+	case 30:
+		return access.RenewFactor{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}, Invite: w.invite()}
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
 	}

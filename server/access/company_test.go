@@ -208,7 +208,7 @@ func (c *company) employ(handle string, roles ...store.Role) person {
 
 // enroll is the command of somebody who was invited.
 func (c *company) enroll(i access.Invite, step uint64) access.Enroll {
-	return access.Enroll{Invitation: i.Token, Step: step, Token: c.hash(), Source: "192.0.2.7", Salt: c.random()}
+	return access.Enroll{Invitation: i.Token, Codes: c.hash(), Step: step, Token: c.hash(), Source: "192.0.2.7", Salt: c.random()}
 }
 
 func (c *company) signIn(p *person) {

@@ -29,11 +29,16 @@ type model struct {
 type modelUser struct {
 	admin    bool
 	lastStep uint64
+	set      *store.RecoveryCreated // of recovery codes
+	setEntry store.Index
+	used     map[uint64]bool // of the set, by number
 }
 
 type modelSignIn struct {
 	user    store.UserID
 	token   store.Hash
+	kind    store.FactorKind
+	opened  store.Millis
 	expires store.Millis
 }
 
@@ -67,10 +72,19 @@ func (m *model) see(e *store.Entry) {
 		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
 	case *store.FactorEnrolled:
 		m.users[v.User].lastStep = v.Step
+		m.users[v.User].set = nil
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 	case *store.SignInSucceeded:
-		m.users[v.User].lastStep = v.Step
-		m.signIns[e.Index] = &modelSignIn{v.User, v.Token, v.Expires}
+		if u := m.users[v.User]; v.Kind == store.FactorRecovery {
+			u.used[v.Code] = true
+		} else {
+			u.lastStep = v.Step
+		}
+		m.signIns[e.Index] = &modelSignIn{v.User, v.Token, v.Kind, e.Time, v.Expires}
+	case *store.RecoveryCreated:
+		u := m.users[v.User]
+		u.set, u.setEntry, u.used = v, e.Index, map[uint64]bool{}
+		u.lastStep = max(u.lastStep, v.Step)
 	case *store.SignInEnded:
 		delete(m.signIns, v.SignIn)
 	case *store.TargetAdded:
@@ -103,7 +117,13 @@ func (m *model) judge(e *store.Entry) {
 		m.company.Fatalf("entry %d, %+v: %s", e.Index, e.Event, why)
 	}
 	switch v := e.Event.(type) {
-	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated, *store.TargetAdded, *store.TargetRemoved, *store.GrantRemoved:
+	case *store.InvitationCreated:
+		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
+			bad("neither by an administrator nor with a recovery code")
+		}
+	case *store.RecoveryCreated:
+		m.judgeRecovery(e, v, bad)
+	case *store.UserAdded, *store.UserRemoved, *store.TargetAdded, *store.TargetRemoved, *store.GrantRemoved:
 		if !m.mayAdminister(e) {
 			bad("not by an administrator")
 		}
@@ -119,9 +139,13 @@ func (m *model) judge(e *store.Entry) {
 			bad("to oneself")
 		}
 	case *store.SignInSucceeded:
-		_, enrolled := m.company.entries[e.Index-1].Event.(*store.FactorEnrolled)
-		if u := m.users[v.User]; u == nil || !enrolled && v.Step <= u.lastStep {
+		_, enrolled := m.company.entries[e.Index-2].Event.(*store.FactorEnrolled)
+		u := m.users[v.User]
+		if u == nil || v.Kind == store.FactorTOTP && !enrolled && v.Step <= u.lastStep {
 			bad("with a step that was used")
+		}
+		if v.Kind == store.FactorRecovery && (u.set == nil || v.Factor != u.setEntry || u.used[v.Code] || v.Code > 10) {
+			bad("with a recovery code that was used, or is of no set that counts")
 		}
 	case *store.CertificateIssued:
 		if serial := m.company.state.SerialOf(e.Index); serial <= m.serial {
@@ -163,6 +187,42 @@ func (m *model) judge(e *store.Entry) {
 			bad("twice in a minute")
 		}
 	}
+}
+
+// judgeRecovery: new codes come with a factor, or to somebody who is signed in
+// and shows a code that was not used.
+func (m *model) judgeRecovery(e *store.Entry, v *store.RecoveryCreated, bad func(string)) {
+	m.company.Helper()
+	if f, ok := m.company.entries[e.Index-1].Event.(*store.FactorEnrolled); ok && f.User == v.User && v.Step == 0 {
+		return
+	}
+	here := false
+	for entry, x := range m.signIns {
+		here = here || x.user == v.User && m.signedIn(x.user, entry, e.Time)
+	}
+	if e.Actor.User != v.User || !here || v.Step <= m.users[v.User].lastStep {
+		bad("not by their owner with an authenticator")
+	}
+}
+
+// mayRenew reports whether somebody has just shown a recovery code.
+func (m *model) mayRenew(user store.UserID, now store.Millis) bool {
+	for entry, x := range m.signIns {
+		if x.user == user && x.kind == store.FactorRecovery && m.signedIn(user, entry, now) && now < x.opened+900_000 {
+			return true
+		}
+	}
+	return false
+}
+
+// byToken returns the sign-in that a token stands for, or nil.
+func (m *model) byToken(token store.Hash, now store.Millis) *modelSignIn {
+	for entry, x := range m.signIns {
+		if x.token == token && m.signedIn(x.user, entry, now) {
+			return x
+		}
+	}
+	return nil
 }
 
 func (m *model) judgeErrand(e *store.Entry, v *store.SessionStarted, bad func(string)) {

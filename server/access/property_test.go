@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -214,6 +215,17 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		want = w.model.caller(c.By.Token, at)
 	case access.EndSession:
 		want = w.model.sessions[c.Session] != nil
+	case access.SignInWithRecoveryCode:
+		if u := w.model.users[c.User]; !slices.Contains(w.tokens, c.Token) { // an old token is another question
+			want = u != nil && u.set != nil && u.set.Codes == c.Codes && 1 <= c.Number && c.Number <= 10 && !u.used[c.Number]
+		}
+	case access.CreateRecoveryCodes:
+		x := w.model.byToken(c.By.Token, at)
+		want = x != nil && c.Step > w.model.users[x.user].lastStep
+	case access.RenewFactor:
+		if x := w.model.byToken(c.By.Token, at); !slices.Contains(w.invitations, c.Invite.Token) && c.Invite.Token != (store.Hash{}) {
+			want = x != nil && x.kind == store.FactorRecovery && at < x.opened+900_000
+		}
 	case access.RemoveGrant:
 		if g := w.model.grants[c.Grant]; c.By.Local {
 			want = g != nil && w.model.users[g.User] != nil && w.model.targets[g.Target] != nil

@@ -1,6 +1,10 @@
 package access
 
-import "github.com/vaultpam/vaultpam/store"
+import (
+	"time"
+
+	"github.com/vaultpam/vaultpam/store"
+)
 
 // A Kind groups refusals by what the caller can do about them.
 type Kind int
@@ -30,6 +34,8 @@ type Refusal struct { //nolint:errname // the word of the design: an answer to s
 	Message string
 	Hint    string
 	Reason  store.Refusal
+	// RetryAfter is how long to wait where waiting helps, or 0.
+	RetryAfter time.Duration
 }
 
 func (r *Refusal) Error() string { return r.Message }

@@ -51,6 +51,20 @@ var ErrSignIn = &Refusal{
 	Hint:    "wait for the next code and try again",
 }
 
+// NoteStop says that failures at an account were so many in a row that strangers'
+// attempts are not checked any more.
+type NoteStop struct {
+	User  store.UserID
+	Count uint64
+}
+
+func (c NoteStop) decide(s State, _ store.Millis) (Decision, error) {
+	if _, ok := s.users.get(c.User); !ok || c.Count == 0 {
+		return Decision{}, &Refusal{Kind: NotFound, Message: "no failures of a known user to note"}
+	}
+	return Decision{Events: []store.Event{&store.SignInStopped{User: c.User, Count: min(c.Count, store.MaxFailureCount)}}}, nil
+}
+
 // NoteFailures appends the sum of failed sign-ins at one account from one
 // source prefix.
 type NoteFailures struct {

@@ -3,6 +3,7 @@ package access
 import (
 	"cmp"
 	"iter"
+	"math/bits"
 	"slices"
 
 	"golang.org/x/crypto/ssh"
@@ -48,6 +49,8 @@ type User struct {
 	Roles  []store.Role
 	// Factor is the person's TOTP factor; its Entry is 0 where there is none.
 	Factor Factor
+	// Recovery are the person's recovery codes; its Entry is 0 where there are none.
+	Recovery Recovery
 
 	commitment store.Commitment // of the handle
 	invitation store.Hash       // the open invitation, or zero
@@ -64,6 +67,22 @@ type Factor struct {
 	Entry    store.Index
 	Kind     store.FactorKind
 	LastStep uint64 // the latest TOTP time step that was used
+}
+
+// A Recovery is a set of recovery codes, numbered from 1.
+type Recovery struct {
+	Entry store.Index
+	Codes store.Hash // of the record in the side table
+	Count uint64
+	Used  uint64 // bit n-1 is of the code with the number n
+}
+
+// Left returns how many codes have not been used.
+func (r Recovery) Left() int { return int(r.Count) - bits.OnesCount64(r.Used) }
+
+// good reports whether there is a code with a number, and it was not used.
+func (r Recovery) good(number uint64) bool {
+	return 1 <= number && number <= r.Count && r.Used&(1<<(number-1)) == 0
 }
 
 // An invitation lets its holder enrol a factor.

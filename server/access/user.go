@@ -155,11 +155,12 @@ func (s State) lastAdministrator(last User) bool {
 	return true
 }
 
-// Enroll uses an invitation to enrol a TOTP factor, and signs its user in: the
-// code that proved the factor is used up by both. Step is the code's time step,
-// found by the caller, who holds the secret.
+// Enroll uses an invitation to enrol a TOTP factor, gives its user recovery
+// codes, and signs them in: the code that proved the factor is used up by all
+// three. Step is the code's time step, found by the caller, who holds the secret.
 type Enroll struct {
 	Invitation store.Hash // hash of its token
+	Codes      store.Hash // of the recovery codes' record
 	Step       uint64
 	Token      store.Hash // SHA-256 of the sign-in session's random token
 	Source     string     // address that the user came from
@@ -168,7 +169,7 @@ type Enroll struct {
 
 func (c Enroll) decide(s State, now store.Millis) (Decision, error) {
 	u, _, ok := s.Invited(c.Invitation, now)
-	if _, taken := s.tokens.get(c.Token); !ok || taken || c.Token == (store.Hash{}) {
+	if _, taken := s.tokens.get(c.Token); !ok || taken || c.Token == (store.Hash{}) || c.Codes == (store.Hash{}) {
 		return Decision{}, ErrInvitation
 	}
 	inv, _ := s.invitations.get(c.Invitation)
@@ -177,6 +178,7 @@ func (c Enroll) decide(s State, now store.Millis) (Decision, error) {
 		Actor: store.Actor{User: u.ID},
 		Events: []store.Event{
 			&store.FactorEnrolled{User: u.ID, Kind: store.FactorTOTP, Invitation: inv.Entry, Step: c.Step},
+			&store.RecoveryCreated{User: u.ID, Codes: c.Codes, Count: RecoveryCodes},
 			&store.SignInSucceeded{
 				User: u.ID, Factor: s.next, Kind: store.FactorTOTP, Step: c.Step, Token: c.Token,
 				Expires: now + signInLife, Source: source.Commit(),

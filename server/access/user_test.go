@@ -126,11 +126,11 @@ func TestInviteAgain(t *testing.T) {
 	c.do(access.InviteUser{By: local, Handle: "carol", Invite: second})
 	c.refused(c.enroll(first, 1))
 	c.do(c.enroll(second, 2000))
-	e := c.entries[len(c.entries)-2].Event.(*store.FactorEnrolled)
+	e := c.entries[len(c.entries)-3].Event.(*store.FactorEnrolled)
 	if e.User != p.id || e.Kind != store.FactorTOTP || e.Step != 2000 {
 		t.Errorf("event %+v", e)
 	}
-	if in := last[*store.SignInSucceeded](c); in.User != p.id || in.Factor != c.state.Next()-2 || in.Step != 2000 {
+	if in := last[*store.SignInSucceeded](c); in.User != p.id || in.Factor != c.state.Next()-3 || in.Step != 2000 {
 		t.Errorf("event %+v", in)
 	}
 	if _, _, err := c.state.Caller(p.caller(), c.at()); err == nil {

@@ -33,6 +33,8 @@ var (
 	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                                             // → Empty
 	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                                                       // → StatusResponse
 	RouteCertificate  = Route{"POST", "/v1/certificate", WhoSignedIn, "a user certificate"}                                                               // CertificateRequest → CertificateResponse
+	RouteRecovery     = Route{"POST", "/v1/recovery", WhoSignedIn, "new recovery codes in place of those before"}                                         // RecoveryRequest → RecoveryResponse
+	RouteRenew        = Route{"POST", "/v1/recovery/invitation", WhoSignedIn, "an invitation to enrol another authenticator, after a recovery code"}      // → RenewResponse
 	RouteTargets      = Route{"GET", "/v1/targets", WhoSignedIn, "the targets that the caller may reach"}                                                 // → []Target
 	RouteEntries      = Route{"GET", "/v1/entries", WhoReader, "entries; ?type= user= target= since= until= limit= before="}                              // → EntriesResponse
 	RouteEntry        = Route{"GET", "/v1/entries/{index}", WhoReader, "one entry with its proof; ?size= proves it at that size"}                         // → EntryResponse
@@ -61,7 +63,7 @@ var (
 func Routes() []Route {
 	return []Route{
 		RouteInfo, RouteEnrollBegin, RouteEnrollFinish, RouteSignIn, RouteCheckpoint,
-		RouteSignOut, RouteStatus, RouteCertificate, RouteTargets,
+		RouteSignOut, RouteStatus, RouteCertificate, RouteRecovery, RouteRenew, RouteTargets,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,

@@ -35,16 +35,17 @@ type EnrollBeginResponse struct {
 }
 
 // EnrollFinishRequest proves that the secret arrived. It also signs in, so the
-// answer is that of a sign-in.
+// answer is that of a sign-in; it has recovery codes too.
 type EnrollFinishRequest struct {
 	Token []byte `json:"token"`
 	Code  string `json:"code"`
 }
 
-// SignInRequest proves an identity with a TOTP code.
+// SignInRequest proves an identity with a TOTP code or a recovery code.
 type SignInRequest struct {
 	Handle string `json:"handle"`
 	Code   string `json:"code"`
+	Device []byte `json:"device,omitempty"` // of the last SignInResponse on this machine
 }
 
 // SignInResponse opens a sign-in session.
@@ -53,6 +54,31 @@ type SignInResponse struct {
 	Handle  string    `json:"handle"`
 	Roles   []string  `json:"roles"`
 	Expires time.Time `json:"expires"`
+	Factor  string    `json:"factor"` // the kind that it was opened with
+	// Device is 32 bytes that the machine shows at its next sign-in, so that what
+	// strangers get wrong is not held against it. It opens nothing.
+	Device []byte `json:"device"`
+	// RecoveryCodes are shown once: after an enrolment, and never again.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+	RecoveryLeft  int      `json:"recovery_left"` // codes that were not used yet
+}
+
+// RecoveryRequest asks for new recovery codes, with a code that the authenticator
+// shows now.
+type RecoveryRequest struct {
+	Code   string `json:"code"`
+	Device []byte `json:"device,omitempty"`
+}
+
+// RecoveryResponse holds them, in place of all before. They are shown once.
+type RecoveryResponse struct {
+	Codes []string `json:"codes"`
+}
+
+// RenewResponse holds an invitation to enrol another authenticator.
+type RenewResponse struct {
+	Invitation string    `json:"invitation"`
+	Expires    time.Time `json:"expires"`
 }
 
 // StatusResponse tells a signed-in user who the server thinks they are.
@@ -62,6 +88,9 @@ type StatusResponse struct {
 	SignIn  uint64    `json:"sign_in"` // index of the sign-in's entry
 	Expires time.Time `json:"expires"`
 	Targets int       `json:"targets"` // reachable now
+	Factor  string    `json:"factor"`  // the kind that the sign-in was opened with
+
+	RecoveryLeft int `json:"recovery_left"` // recovery codes that were not used yet
 }
 
 // CertificateRequest asks for a user certificate for a key.

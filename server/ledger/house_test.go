@@ -190,7 +190,7 @@ func employ(t testing.TB, l *ledger.Ledger, handle string, subject ssh.PublicKey
 	add := addUser(handle)
 	do(t, l, add)
 	p := person{id: add.ID, handle: store.Handle(handle), token: random32(), subject: subject}
-	p.signIn = do(t, l, access.Enroll{Invitation: add.Invite.Token, Step: 1, Token: p.token, Source: "192.0.2.7", Salt: random32()}).First + 1
+	p.signIn = do(t, l, access.Enroll{Invitation: add.Invite.Token, Codes: random32(), Step: 1, Token: p.token, Source: "192.0.2.7", Salt: random32()}).First + 2
 	if _, ok := l.State().TargetByName("db1"); !ok {
 		do(t, l, access.AddTarget{
 			By: local, Name: "db1", Address: "db1.example:22", HostKeys: []ssh.PublicKey{subject}, Logins: []string{"root"}, Egress: "198.51.100.1",

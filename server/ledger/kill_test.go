@@ -176,7 +176,7 @@ func (h *house) begin(seed []byte) {
 	}
 	l := h.open()
 	defer h.close(l)
-	do(h, l, access.Enroll{Invitation: first.Administrator.Invite.Token, Step: 1, Token: sha256.Sum256(seed), Salt: random32()})
+	do(h, l, access.Enroll{Invitation: first.Administrator.Invite.Token, Codes: random32(), Step: 1, Token: sha256.Sum256(seed), Salt: random32()})
 }
 
 // runAndKill runs a child until it has told of n certificates, kills it and

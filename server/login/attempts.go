@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -13,19 +12,8 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// The limits on failed sign-ins (NIST SP 800-63B, section 3.2.2 asks for at most
-// 100 consecutive failures). One source gets few tries at an account, so that a
-// stranger does not use up its owner's; all sources together get more, and so
-// does one source at all accounts together.
-const (
-	window         = 15 * time.Minute
-	limitPerPair   = 10 // of account and source
-	limitPerUser   = 100
-	limitPerSource = 100
-)
-
-// counter is a row of the side table: failures in the window that began at
-// Since, and how many of them no entry tells of yet.
+// counter is a row of the side table: failures since a moment, and how many of
+// them no entry tells of yet.
 type counter struct {
 	_        struct{} `cbor:",toarray"`
 	Since    int64    // seconds since the Unix epoch
@@ -50,39 +38,16 @@ type account struct {
 	known bool
 }
 
-// A limit is how many failures the counter with a key may reach in a window.
-type limit struct {
-	key  []byte
-	most uint64
-}
-
-// limits returns the limits on attempts at an account from a source, the one of
-// the two together first.
-func limits(a account, source string) []limit {
-	return []limit{
-		{attemptKey(a.id, source), limitPerPair},
-		{attemptKey(a.id, ""), limitPerUser},
-		{attemptKey(store.UserID{}, source), limitPerSource},
-	}
-}
-
-// prefix is what counts as one source: an IPv4 address, or the /64 that an IPv6
-// subscriber has to themselves.
-func prefix(source netip.Addr) string {
-	source = source.Unmap()
-	bits := 32
-	if source.Is6() {
-		bits = 64
-	}
-	p, err := source.Prefix(bits)
-	if err != nil {
-		return "unknown"
-	}
-	return p.String()
-}
-
-func attemptKey(user store.UserID, source string) []byte {
-	return append(user[:], source...)
+// A way is how somebody comes to an account.
+type way struct {
+	source string
+	// device is the limit of the device that they come from; its key is nil where
+	// it is none of the account's.
+	device limit
+	// recovery says that they show a recovery code, for whom the limits on all
+	// strangers together are left out: it can't be guessed (120 bits; NIST asks for
+	// no limit from 64 on), and it is the way out when strangers spent them.
+	recovery bool
 }
 
 // An attempt is one that is being checked. Its end must be called.
@@ -90,35 +55,49 @@ type attempt struct {
 	of     *attempts
 	who    account
 	source string
-	limits []limit
-	over   bool // guarded by of.mu
+	known  bool    // it comes from a device of the account's
+	counts []limit // what a failure adds to; the account and source's comes first
+	over   bool    // guarded by of.mu
 }
 
 // begin lets another attempt be checked, or returns how long it has to wait.
-func (a *attempts) begin(ctx context.Context, who account, source string, now time.Time) (*attempt, time.Duration, error) {
+func (a *attempts) begin(ctx context.Context, who account, w way, now time.Time) (*attempt, time.Duration, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all := limits(who, source)
-	for _, l := range all {
-		c, err := a.read(ctx, l.key)
+	t := &attempt{of: a, who: who, source: w.source}
+	pair, source := ofPair(who, w.source), ofSource(w.source)
+	if w.device.key != nil {
+		wait, err := a.waitOf(ctx, w.device, now)
 		if err != nil {
 			return nil, 0, err
 		}
-		left := time.Unix(c.Since, 0).Add(window).Sub(now)
-		if left <= 0 {
-			c.Failures = 0
-		}
-		if c.Failures >= l.most {
-			return nil, left, nil
-		}
-		if c.Failures+a.pending[string(l.key)] >= l.most {
-			return nil, time.Second, nil // those that are being checked may succeed
+		// One that failed too often is a stranger's.
+		t.known = wait == 0
+	}
+	ask := []limit{pair, ofPace(who), ofAccount(who), source}
+	switch t.counts = ask; {
+	case t.known:
+		ask, t.counts = nil, []limit{pair, source, w.device}
+	case w.recovery:
+		ask = []limit{pair, source}
+	}
+	for _, l := range ask {
+		wait, err := a.waitOf(ctx, l, now)
+		if wait != 0 || err != nil {
+			return nil, wait, err
 		}
 	}
-	for _, l := range all {
+	for _, l := range t.counts {
 		a.pending[string(l.key)]++
 	}
-	return &attempt{of: a, who: who, source: source, limits: all}, 0, nil
+	return t, 0, nil
+}
+
+// waitOf is how long a limit makes the next attempt wait; the caller holds the
+// mutex.
+func (a *attempts) waitOf(ctx context.Context, l limit, now time.Time) (time.Duration, error) {
+	c, err := a.read(ctx, l.key)
+	return l.wait(c, a.pending[string(l.key)], now), err
 }
 
 // end makes room for another attempt. A second call does nothing.
@@ -134,7 +113,7 @@ func (t *attempt) leave() {
 		return
 	}
 	t.over = true
-	for _, l := range t.limits {
+	for _, l := range t.counts {
 		if t.of.pending[string(l.key)]--; t.of.pending[string(l.key)] == 0 {
 			delete(t.of.pending, string(l.key))
 		}
@@ -147,18 +126,18 @@ func (t *attempt) failed(ctx context.Context, now time.Time) error {
 	defer t.of.mu.Unlock()
 	defer t.leave()
 	var writes []store.SideWrite
-	for i, l := range t.limits {
+	for i, l := range t.counts {
 		c, err := t.of.read(ctx, l.key)
 		if err != nil {
 			return err
 		}
-		if now.Sub(time.Unix(c.Since, 0)) >= window {
-			c.Since, c.Failures = now.Unix(), 0
-		}
-		c.Failures++
-		if i == 0 && t.who.known {
+		c = l.add(c, now)
+		switch {
+		case i == 0 && t.who.known:
 			c.Untold++
 			c.Source = t.source
+		case t.who.known && string(l.key) == string(t.who.id[:]) && c.Failures == limitUnknown:
+			c.Untold = c.Failures // strangers are shut out from here on
 		}
 		w, err := attemptWrite(l.key, c)
 		if err != nil {
@@ -169,9 +148,58 @@ func (t *attempt) failed(ctx context.Context, now time.Time) error {
 	return t.of.backend.WriteSide(ctx, writes)
 }
 
+// succeeded ends the attempt, and what failed at the account before counts for
+// nothing: but for the pace of strangers where the owner came from a device of
+// theirs, or each of their sign-ins would give strangers as many guesses as the
+// first day. If the process dies before it, all counts on: that is the safe side.
+func (t *attempt) succeeded(ctx context.Context) error {
+	t.of.mu.Lock()
+	defer t.of.mu.Unlock()
+	defer t.leave()
+	forgotten := []limit{t.counts[0], ofAccount(t.who)}
+	if t.known {
+		forgotten = append(forgotten, t.counts[len(t.counts)-1])
+	} else {
+		forgotten = append(forgotten, ofPace(t.who))
+	}
+	return t.of.forgive(ctx, forgotten)
+}
+
+// enrolled forgets failures at an account that has a new factor.
+func (a *attempts) enrolled(ctx context.Context, who account) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.forgive(ctx, []limit{ofAccount(who), ofPace(who)})
+}
+
+// forgive makes failures count for nothing, but keeps what no entry tells of yet;
+// the caller holds the mutex.
+func (a *attempts) forgive(ctx context.Context, all []limit) error {
+	var writes []store.SideWrite
+	for _, l := range all {
+		c, err := a.read(ctx, l.key)
+		if err != nil {
+			return err
+		}
+		if c.Failures == 0 {
+			continue
+		}
+		c.Failures = 0
+		w, err := attemptWrite(l.key, c)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, w)
+	}
+	if len(writes) == 0 {
+		return nil
+	}
+	return a.backend.WriteSide(ctx, writes)
+}
+
 // untold returns the counters that entries have to tell of, and forgets those
 // that count for nothing any more.
-func (a *attempts) untold(ctx context.Context, now time.Time) ([]row, error) {
+func (a *attempts) untold(ctx context.Context, now time.Time, known func(store.UserID) bool) ([]row, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var found []row
@@ -187,7 +215,7 @@ func (a *attempts) untold(ctx context.Context, now time.Time) ([]row, error) {
 		switch {
 		case c.Untold > 0:
 			found = append(found, row{w.Key, c})
-		case now.Sub(time.Unix(c.Since, 0)) >= window:
+		case c.Failures == 0 || limitOf(w.Key, known).over(c, now):
 			stale = append(stale, store.SideWrite{Table: store.SideAttempts, Key: w.Key})
 		}
 	}
@@ -220,6 +248,9 @@ type row struct {
 }
 
 func (r row) user() store.UserID { return store.UserID(r.key[:len(store.UserID{})]) }
+
+// stops reports whether the row is an account's, and not of one source.
+func (r row) stops() bool { return len(r.key) == len(store.UserID{}) }
 
 func (a *attempts) read(ctx context.Context, key []byte) (counter, error) {
 	var c counter

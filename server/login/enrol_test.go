@@ -46,7 +46,7 @@ func TestEnrol(t *testing.T) {
 	}
 	o.holdsSession(s)
 	o.clock.wait(30 * time.Second)
-	s2, err := o.SignIn(t.Context(), "carol", o.code(seed), home)
+	s2, err := o.SignIn(t.Context(), login.Proof{Handle: "carol", Code: o.code(seed)}, home)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,10 @@ var (
 const (
 	Window         = window
 	LimitPerPair   = limitPerPair
-	LimitPerUser   = limitPerUser
+	LimitFree      = limitFree
+	LimitUnknown   = limitUnknown
+	LimitPerDevice = limitPerDevice
 	LimitPerSource = limitPerSource
+	MaxDevices     = maxDevices
+	DeviceLife     = deviceLife
 )

@@ -28,6 +28,7 @@ type Config struct {
 type Login struct {
 	Config
 	attempts *attempts
+	decoy    decoys
 }
 
 // New returns a Login.
@@ -38,7 +39,12 @@ func New(c Config) (*Login, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Login{Config: c, attempts: &attempts{backend: c.Ledger.Backend, pending: map[string]uint64{}}}, nil
+	l := &Login{Config: c, attempts: &attempts{backend: c.Ledger.Backend, pending: map[string]uint64{}}}
+	var err error
+	if l.decoy, err = l.makeDecoys(); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // An Enrolment is what an invitation is for.
@@ -72,7 +78,8 @@ func (l *Login) BeginEnrolment(token []byte) (Enrolment, error) {
 }
 
 // FinishEnrolment uses an invitation, if the code shows that the secret has
-// arrived in an authenticator, and signs its user in.
+// arrived in an authenticator, gives its user recovery codes, and signs them in.
+// Whatever machines the user had signed in on before are strangers from then on.
 func (l *Login) FinishEnrolment(ctx context.Context, invitation []byte, code string, source netip.Addr) (Session, error) {
 	hash := TokenHash(invitation)
 	u, _, ok := l.Ledger.State().Invited(hash, store.At(l.Now()))
@@ -98,17 +105,21 @@ func (l *Login) FinishEnrolment(ctx context.Context, invitation []byte, code str
 	if err != nil {
 		return Session{}, err
 	}
-	token, salt, err := l.drawToken()
+	codes, record, err := l.drawCodes(u.ID)
 	if err != nil {
 		return Session{}, err
 	}
-	r, err := l.Ledger.Do(ctx,
-		access.Enroll{Invitation: hash, Step: at, Token: TokenHash(token), Source: source.Unmap().String(), Salt: salt},
-		store.SideWrite{Table: store.SideSecrets, Key: u.ID[:], Value: sealed})
+	from := entrance{source: source}
+	s, err := l.open(ctx, u, from, func(token store.Hash, salt [32]byte) access.Command {
+		return access.Enroll{
+			Invitation: hash, Codes: sha256.Sum256(record), Step: at, Token: token, Source: from.address(), Salt: salt,
+		}
+	}, store.SideWrite{Table: store.SideSecrets, Key: u.ID[:], Value: sealed}, codesWrite(u.ID, record))
 	if err != nil {
 		return Session{}, err
 	}
-	return newSession(token, u, r.Events[1]), nil
+	s.Codes = codes
+	return s, l.attempts.enrolled(ctx, account{u.ID, true})
 }
 
 // drawToken draws a sign-in session's token, and a salt for its entry.
@@ -124,108 +135,21 @@ func (l *Login) drawToken() (token []byte, salt [32]byte, err error) {
 	return token, salt, nil
 }
 
-func newSession(token []byte, u access.User, e store.Event) Session {
-	return Session{Token: token, User: u, Expires: e.(*store.SignInSucceeded).Expires.Time()}
-}
-
-// A Session is a sign-in session that was just opened. Token is its secret.
-type Session struct {
-	Token   []byte
-	User    access.User
-	Expires time.Time
-}
-
-// SignIn opens a sign-in session for a handle and a TOTP code. Every failure has
-// the same answer but for the one that says to wait.
-func (l *Login) SignIn(ctx context.Context, handle, code string, source netip.Addr) (Session, error) {
-	u, known := l.Ledger.State().UserByHandle(store.Handle(handle))
-	who := account{u.ID, known}
-	if !known {
-		who.id = l.Sealer.nobody(handle)
-	}
-	attempt, wait, err := l.attempts.begin(ctx, who, prefix(source), l.Now())
-	if err != nil {
-		return Session{}, err
-	}
-	if attempt == nil {
-		return Session{}, &access.Refusal{
-			Kind:    access.Limited,
-			Message: fmt.Sprintf("too many failed attempts; the next one is possible in %s", wait.Round(time.Second)),
-			Hint:    "wait, or sign in from where you usually do",
-		}
-	}
-	defer attempt.end()
-	s, err := l.try(ctx, u, code, source)
-	if errors.Is(err, access.ErrSignIn) {
-		if err := attempt.failed(ctx, l.Now()); err != nil {
-			return Session{}, err
-		}
-	}
-	return s, err
-}
-
-// try checks a code and opens a session. The zero user is nobody, for whom it
-// does what it does for others, with a seed of nobody's.
-func (l *Login) try(ctx context.Context, u access.User, code string, source netip.Addr) (Session, error) {
-	seed, err := l.secret(ctx, u)
-	if err != nil {
-		return Session{}, err
-	}
-	at, ok, err := step(seed, code, l.Now())
-	if err != nil {
-		return Session{}, err
-	}
-	if !ok || u.Factor.Entry == 0 {
-		return Session{}, access.ErrSignIn
-	}
-	return l.open(ctx, u, at, source)
-}
-
-// secret returns a user's seed, or for whoever has none a seed that no code
-// fits.
-func (l *Login) secret(ctx context.Context, u access.User) ([]byte, error) {
-	decoy, err := l.Sealer.seed(nil)
-	if err != nil {
-		return nil, err
-	}
-	sealed, err := l.Ledger.Backend.Side(ctx, store.SideSecrets, u.ID[:])
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		if u.Factor.Entry != 0 {
-			return nil, fmt.Errorf("the secret of a factor is missing: %w", store.ErrCorrupt)
-		}
-		return decoy, nil
-	case err != nil:
-		return nil, fmt.Errorf("reading a factor: %w", err)
-	}
-	return l.Sealer.open(u.ID, sealed)
-}
-
-func (l *Login) open(ctx context.Context, u access.User, at uint64, source netip.Addr) (Session, error) {
-	token, salt, err := l.drawToken()
-	if err != nil {
-		return Session{}, err
-	}
-	r, err := l.Ledger.Do(ctx, access.SignInWithTOTP{
-		User: u.ID, Step: at, Token: TokenHash(token), Source: source.Unmap().String(), Salt: salt,
-	})
-	if err != nil {
-		return Session{}, err
-	}
-	return newSession(token, u, r.Events[0]), nil
-}
-
 // NoteFailures appends what failed since it was last called: one entry an
-// account and source. The server calls it every minute.
+// account and source, and one for an account that strangers are shut out of. The
+// server calls it every minute.
 func (l *Login) NoteFailures(ctx context.Context) error {
-	rows, err := l.attempts.untold(ctx, l.Now())
+	rows, err := l.attempts.untold(ctx, l.Now(), func(id store.UserID) bool {
+		_, ok := l.Ledger.State().User(id)
+		return ok
+	})
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
-		note := access.NoteFailures{User: r.user(), Count: r.Untold, Source: r.Source}
-		if _, err := io.ReadFull(l.Random, note.Salt[:]); err != nil {
-			return fmt.Errorf("drawing a salt: %w", err)
+		note, err := l.note(r)
+		if err != nil {
+			return err
 		}
 		// Not found is a user who was removed meanwhile. Whatever else was in the
 		// way, the failures are told of when it is gone.
@@ -239,4 +163,16 @@ func (l *Login) NoteFailures(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// note is the command that tells of a counter.
+func (l *Login) note(r row) (access.Command, error) {
+	if r.stops() {
+		return access.NoteStop{User: r.user(), Count: r.Untold}, nil
+	}
+	note := access.NoteFailures{User: r.user(), Count: r.Untold, Source: r.Source}
+	if _, err := io.ReadFull(l.Random, note.Salt[:]); err != nil {
+		return nil, fmt.Errorf("drawing a salt: %w", err)
+	}
+	return note, nil
 }

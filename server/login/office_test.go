@@ -241,7 +241,7 @@ func (o *office) wrong(seed []byte) string {
 
 // try is a sign-in of which only the outcome counts.
 func (o *office) try(handle, code string, source netip.Addr) error {
-	_, err := o.SignIn(context.Background(), handle, code, source)
+	_, err := o.SignIn(context.Background(), login.Proof{Handle: handle, Code: code}, source)
 	return err
 }
 
@@ -281,4 +281,18 @@ func (o *office) noted() []*store.SignInFailed {
 		failed = append(failed, e.Event.(*store.SignInFailed))
 	}
 	return failed
+}
+
+// stops returns of how many failures each entry tells that shut strangers out.
+func (o *office) stops() []uint64 {
+	o.Helper()
+	entries, err := o.ledger.Find(context.Background(), store.Query{Type: store.TypeSignInStopped})
+	if err != nil {
+		o.Fatal(err)
+	}
+	var counts []uint64
+	for _, e := range entries {
+		counts = append(counts, e.Event.(*store.SignInStopped).Count)
+	}
+	return counts
 }

@@ -20,6 +20,7 @@ import (
 // folder, not in the database.
 type Sealer struct {
 	key    []byte
+	codes  []byte // key of recovery codes' hashes
 	aead   cipher.AEAD
 	random io.Reader
 }
@@ -33,7 +34,11 @@ func NewSealer(key []byte, random io.Reader) (*Sealer, error) {
 	if err != nil {
 		return nil, errors.New("sealing: want a key of 32 bytes")
 	}
-	return &Sealer{key: key, aead: aead, random: random}, nil
+	codes, err := hkdf.Key(sha256.New, key, nil, "vaultpam recovery codes", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("sealing: %w", err)
+	}
+	return &Sealer{key: key, codes: codes, aead: aead, random: random}, nil
 }
 
 // seal encrypts a user's secret with XChaCha20-Poly1305, bound to whose it is.

@@ -25,7 +25,7 @@ func TestS12SeedsAreSealed(t *testing.T) {
 	}
 	o.clock.wait(time.Minute)
 	code := o.code(seed)
-	s2, err := o.SignIn(t.Context(), "carol", code, home)
+	s2, err := o.SignIn(t.Context(), login.Proof{Handle: "carol", Code: code}, home)
 	if err != nil {
 		t.Fatal(err)
 	}

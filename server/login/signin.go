@@ -1,0 +1,176 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A Session is a sign-in session that was just opened. Token is its secret.
+type Session struct {
+	Token   []byte
+	User    access.User // as the sign-in left them
+	Kind    store.FactorKind
+	Expires time.Time
+	// Device is what the machine keeps, and shows at its next sign-in.
+	Device []byte
+	// Codes are the recovery codes that came with it, to be shown once.
+	Codes []string
+}
+
+// A Proof is what somebody shows who wants to sign in. Code is what their
+// authenticator shows, or a recovery code; Device what this machine was given
+// when they last signed in on it, if they did.
+type Proof struct {
+	Handle string
+	Code   string
+	Device []byte
+}
+
+// An entrance is where somebody comes from.
+type entrance struct {
+	source  netip.Addr
+	device  []byte
+	devices []device // all of the user's
+	known   bool     // device is one of them
+}
+
+func (e entrance) address() string { return e.source.Unmap().String() }
+
+// SignIn opens a sign-in session for a handle and a code. Every failure has the
+// same answer but for those that say to wait.
+func (l *Login) SignIn(ctx context.Context, p Proof, source netip.Addr) (Session, error) {
+	u, known := l.Ledger.State().UserByHandle(store.Handle(p.Handle))
+	who := account{u.ID, known}
+	if !known {
+		who.id = l.Sealer.nobody(p.Handle)
+	}
+	var s Session
+	err := l.counted(ctx, who, p, source, func(at entrance) (err error) {
+		if code, bad := api.ParseRecoveryCode(p.Code); bad == nil {
+			s, err = l.tryRecovery(ctx, u, code, at)
+		} else {
+			s, err = l.try(ctx, u, p.Code, at)
+		}
+		return err
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	return s, nil
+}
+
+// counted runs a check of a proof if the limits on failures let it, and counts
+// how it ended.
+func (l *Login) counted(ctx context.Context, who account, p Proof, source netip.Addr, check func(entrance) error) error {
+	devices, err := l.devices(ctx, who.id)
+	if err != nil {
+		return err
+	}
+	_, notRecovery := api.ParseRecoveryCode(p.Code)
+	w := way{source: prefix(source), recovery: notRecovery == nil}
+	if knows(devices, p.Device) {
+		w.device = ofDevice(who, sha256.Sum256(p.Device))
+	}
+	attempt, wait, err := l.attempts.begin(ctx, who, w, l.Now())
+	if err != nil {
+		return err
+	}
+	if attempt == nil {
+		return limited(wait)
+	}
+	defer attempt.end()
+	err = check(entrance{source: source, device: p.Device, devices: devices, known: attempt.known})
+	switch {
+	case err == nil:
+		return attempt.succeeded(ctx)
+	case errors.Is(err, access.ErrSignIn), errors.Is(err, access.ErrSecondLook):
+		if err := attempt.failed(ctx, l.Now()); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// limited answers an attempt that was not checked.
+func limited(wait time.Duration) error {
+	const otherwise = "sign in on a machine where you signed in before, or type one of your recovery codes, or ask an administrator for a new invitation"
+	if wait == forEver {
+		return &access.Refusal{
+			Kind:    access.Limited,
+			Message: "too many attempts in a row failed, so this account takes no code from a machine that it does not know",
+			Hint:    otherwise,
+		}
+	}
+	return &access.Refusal{
+		Kind:       access.Limited,
+		Message:    fmt.Sprintf("too many failed attempts; the next one is possible in %s", wait.Round(time.Second)),
+		Hint:       "wait; or " + otherwise,
+		RetryAfter: wait,
+	}
+}
+
+// try checks a code of an authenticator and opens a session. The zero user is
+// nobody, for whom it does what it does for others, with a seed of nobody's.
+func (l *Login) try(ctx context.Context, u access.User, code string, at entrance) (Session, error) {
+	seed, err := l.secret(ctx, u)
+	if err != nil {
+		return Session{}, err
+	}
+	when, ok, err := step(seed, code, l.Now())
+	if err != nil {
+		return Session{}, err
+	}
+	if !ok || u.Factor.Entry == 0 {
+		return Session{}, access.ErrSignIn
+	}
+	return l.open(ctx, u, at, func(token store.Hash, salt [32]byte) access.Command {
+		return access.SignInWithTOTP{User: u.ID, Step: when, Token: token, Source: at.address(), Salt: salt}
+	})
+}
+
+// secret returns a user's seed, or for whoever has none a seed that no code
+// fits, which takes as long.
+func (l *Login) secret(ctx context.Context, u access.User) ([]byte, error) {
+	sealed, err := l.Ledger.Backend.Side(ctx, store.SideSecrets, u.ID[:])
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		if u.Factor.Entry != 0 {
+			return nil, fmt.Errorf("the secret of a factor is missing: %w", store.ErrCorrupt)
+		}
+		return l.Sealer.open(store.UserID{}, l.decoy.seed)
+	case err != nil:
+		return nil, fmt.Errorf("reading a factor: %w", err)
+	}
+	return l.Sealer.open(u.ID, sealed)
+}
+
+// open has a sign-in decided, which the command is for, and returns its session.
+// What the machine is known by from then on becomes durable with it.
+func (l *Login) open(ctx context.Context, u access.User, at entrance, command func(token store.Hash, salt [32]byte) access.Command, side ...store.SideWrite) (Session, error) {
+	token, salt, err := l.drawToken()
+	if err != nil {
+		return Session{}, err
+	}
+	device, write, err := l.remember(u.ID, at)
+	if err != nil {
+		return Session{}, err
+	}
+	r, err := l.Ledger.Do(ctx, command(TokenHash(token), salt), append(side, write)...)
+	if err != nil {
+		return Session{}, err
+	}
+	e := r.Events[len(r.Events)-1].(*store.SignInSucceeded)
+	s := Session{Token: token, User: u, Kind: e.Kind, Expires: e.Expires.Time(), Device: device}
+	if now, ok := l.Ledger.State().User(u.ID); ok {
+		s.User = now
+	}
+	return s, nil
+}
