@@ -11,12 +11,9 @@ import (
 	"time"
 )
 
-const (
-	// lookStep is how often, at most, a handshake looks whether the files changed.
-	lookStep = time.Second
-	// tendStep is how often they are looked at without one.
-	tendStep = time.Minute
-)
+// tendStep is how often the files are looked at while nobody connects; every
+// handshake looks as well, which is two calls of stat.
+const tendStep = time.Minute
 
 // ownFiles serves a certificate that somebody else renews, and takes a new one in
 // as soon as certificate and key are there and fit. Until then, and where they
@@ -27,12 +24,11 @@ type ownFiles struct {
 	now  func() time.Time
 	log  *slog.Logger
 
-	mu     sync.Mutex // guards what follows
-	pair   *tls.Certificate
-	seen   [2]fs.FileInfo // certificate and key at the last look; nil where there was none
-	looked time.Time
-	again  time.Time // when to try what was not used once more; zero where nothing waits
-	why    string    // why it was not used, as it was logged
+	mu    sync.Mutex // guards what follows
+	pair  *tls.Certificate
+	seen  [2]fs.FileInfo // certificate and key at the last look; nil where there was none
+	again time.Time      // when to try what was not used once more; zero where nothing waits
+	why   string         // why it was not used, as it was logged
 }
 
 var _ tlsSource = (*ownFiles)(nil)
@@ -40,7 +36,7 @@ var _ tlsSource = (*ownFiles)(nil)
 // openOwnFiles reads the files. A pair that can be served and that clients refuse
 // is no error: it is in the log, and the relay goes on working.
 func openOwnFiles(c TLSConfig, host string, now func() time.Time, log *slog.Logger) (*ownFiles, error) {
-	o := &ownFiles{conf: c, host: host, now: now, log: log, looked: now()}
+	o := &ownFiles{conf: c, host: host, now: now, log: log}
 	o.seen = o.stat() // before it is read: what changes meanwhile is read again
 	pair, err := readPair(c.Cert, c.Key)
 	if err != nil {
@@ -79,10 +75,6 @@ func (o *ownFiles) look() *tls.Certificate {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.now()
-	if since := now.Sub(o.looked); since >= 0 && since < lookStep {
-		return o.pair
-	}
-	o.looked = now
 	seen := o.stat()
 	if same(seen[0], o.seen[0]) && same(seen[1], o.seen[1]) && (o.again.IsZero() || now.Before(o.again)) {
 		return o.pair
