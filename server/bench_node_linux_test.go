@@ -200,7 +200,7 @@ func (m measured) proc(b *testing.B, name string) []byte {
 }
 
 // freeAddress is a port of loopback that nobody listened on just now.
-func freeAddress(b *testing.B) string {
+func freeAddress(b testing.TB) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

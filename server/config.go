@@ -32,6 +32,7 @@ type Config struct {
 	Suffix string       `yaml:"suffix" env:"VAULTPAMD_SUFFIX"`
 	Listen ListenConfig `yaml:"listen"`
 	Public PublicConfig `yaml:"public"`
+	TLS    TLSConfig    `yaml:"tls,omitempty"`
 	Log    LogConfig    `yaml:"log,omitempty"`
 	// CheckTargets is when the server looks each day which other ways into its
 	// targets there are: HH:MM in UTC, or "off".
@@ -84,7 +85,10 @@ func ReadConfig(path string, getenv func(string) string) (Config, error) {
 
 // ParseConfig parses the file's text and checks every value.
 func ParseConfig(data []byte, getenv func(string) string) (Config, error) {
-	c := Config{Suffix: "pam", Listen: ListenConfig{HTTPS: ":443", SSH: ":2222"}, Log: LogConfig{Level: "info"}, CheckTargets: DefaultCheckTargets}
+	c := Config{
+		Suffix: "pam", Listen: ListenConfig{HTTPS: ":443", SSH: ":2222"}, TLS: TLSConfig{Mode: TLSSelfSigned},
+		Log: LogConfig{Level: "info"}, CheckTargets: DefaultCheckTargets,
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -93,7 +97,9 @@ func ParseConfig(data []byte, getenv func(string) string) (Config, error) {
 	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return Config{}, errors.New("more than one YAML document")
 	}
-	override(reflect.ValueOf(&c).Elem(), getenv)
+	if err := override(reflect.ValueOf(&c).Elem(), "", getenv); err != nil {
+		return Config{}, err
+	}
 	return c, c.check()
 }
 
@@ -115,8 +121,11 @@ func yamlError(err error) error {
 			return fmt.Sprintf("there is no setting %.80q", unknownField.FindStringSubmatch(s)[1])
 		})
 		text = wrongKind.ReplaceAllStringFunc(text, func(s string) string {
-			if strings.HasSuffix(s, "string") {
+			switch wrongKind.FindStringSubmatch(s)[1] {
+			case "string":
 				return "want one text here"
+			case "bool":
+				return "want true or false here"
 			}
 			return "want settings here, as NAME: VALUE"
 		})
@@ -150,18 +159,30 @@ func canListen(s string) bool {
 	return api.CheckHost(host) == nil
 }
 
-// override sets the strings whose environment variables are set.
-func override(v reflect.Value, getenv func(string) string) {
+// override sets the fields whose environment variables are set. Within is what
+// the fields are part of, as it is written in the file.
+func override(v reflect.Value, within string, getenv func(string) string) error {
 	for i := range v.NumField() {
-		field := v.Field(i)
+		field, t := v.Field(i), v.Type().Field(i)
+		name, _, _ := strings.Cut(t.Tag.Get("yaml"), ",")
 		if field.Kind() == reflect.Struct {
-			override(field, getenv)
+			if err := override(field, within+name+".", getenv); err != nil {
+				return err
+			}
 			continue
 		}
-		if value := getenv(v.Type().Field(i).Tag.Get("env")); value != "" {
+		value := getenv(t.Tag.Get("env"))
+		switch {
+		case value == "":
+		case field.Kind() == reflect.Bool && (value == "true" || value == "false"):
+			field.SetBool(value == "true")
+		case field.Kind() == reflect.Bool:
+			return fmt.Errorf("%s%s: %q: want true or false", within, name, value)
+		default:
 			field.SetString(value)
 		}
 	}
+	return nil
 }
 
 func (c *Config) check() error {
@@ -186,10 +207,11 @@ func (c *Config) check() error {
 	default:
 		return fmt.Errorf("log.level: %q: want debug, info, warn or error", c.Log.Level)
 	}
-	if _, _, err := c.checkTime(); err != nil {
+	if err := c.TLS.check(c.Name); err != nil {
 		return err
 	}
-	return nil
+	_, _, err := c.checkTime()
+	return err
 }
 
 // checkTime returns when after midnight targets are looked at, and false where

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -33,7 +34,7 @@ func TestConfigDefaults(t *testing.T) {
 	want := server.Config{
 		Name: "pam.example.eu", Suffix: "pam", Listen: server.ListenConfig{HTTPS: ":443", SSH: ":2222"},
 		Public: server.PublicConfig{HTTPS: "pam.example.eu:443", SSH: "pam.example.eu:2222"}, Log: server.LogConfig{Level: "info"},
-		CheckTargets: "02:30",
+		TLS: server.TLSConfig{Mode: server.TLSSelfSigned}, CheckTargets: "02:30",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -74,6 +75,25 @@ func TestConfigRefusals(t *testing.T) {
 		{swap("ssh: pam.example.eu:2222", "ssh: '$(id):2222'"), `public.ssh: "$(id):2222": want HOST:PORT`},
 		{goodConfig + "log: {level: loud}\n", `log.level: "loud": want debug, info, warn or error`},
 		{goodConfig + "log: {level: INFO}\n", `log.level: "INFO": want`},
+		{goodConfig + "tls: {mode: none}\n", `tls.mode: "none": want self-signed, file or acme`},
+		{goodConfig + "tls: {mode: ''}\n", `tls.mode: "": want self-signed`},
+		{goodConfig + "tls: {mode: file}\n", "tls.cert: tls.mode is file, and this is where the certificate lies"},
+		{goodConfig + "tls: {mode: file, cert: /c.pem}\n", "tls.key: tls.mode is file, and this is where the certificate's key lies"},
+		{goodConfig + "tls: {mode: file, cert: c.pem, key: /k.pem}\n", `tls.cert: "c.pem": want the whole path of a file`},
+		{goodConfig + "tls: {mode: file, cert: /c.pem, key: ./k.pem}\n", `tls.key: "./k.pem": want the whole path`},
+		{goodConfig + "tls: {key: k.pem}\n", `tls.key: "k.pem": want the whole path`},
+		{goodConfig + "tls: {mode: acme}\n", "tls.accept_terms: want true, which says that you accept the terms of service of https://acme-v02.api.letsencrypt.org/directory"},
+		{goodConfig + "tls: {mode: acme, accept_terms: false}\n", "tls.accept_terms: want true"},
+		{goodConfig + "tls: {mode: acme, accept_terms: please}\n", "line 9: want true or false here"},
+		{goodConfig + "tls: {mode: acme, accept_terms: true, directory: 'http://acme.example.eu/d'}\n", `tls.directory: "http://acme.example.eu/d": want a URL that begins with https://`},
+		{goodConfig + "tls: {mode: acme, accept_terms: true, directory: 'https://'}\n", `tls.directory: "https://": want a URL`},
+		{goodConfig + "tls: {mode: acme, accept_terms: true, directory: 'https://a:b@acme.example.eu/d'}\n", `want a URL that begins with https://`},
+		{goodConfig + "tls: {mode: acme, accept_terms: true, directory_ca: ca.pem}\n", `tls.directory_ca: "ca.pem": want the whole path`},
+		{goodConfig + "tls: {mode: acme, accept_terms: true, email: nobody}\n", `tls.email: "nobody": want NAME@HOST`},
+		{goodConfig + "tls: {mode: acme, accept_terms: true, email: 'Ada <ada@example.eu>'}\n", `tls.email: "Ada <ada@example.eu>": want NAME@HOST`},
+		{swap("name: pam.example.eu", "name: 10.0.0.1") + "tls: {mode: acme, accept_terms: true}\n", "tls.mode: acme needs a host name with a dot in it, and this server's name is 10.0.0.1"},
+		{swap("name: pam.example.eu", "name: pam") + "tls: {mode: acme, accept_terms: true}\n", "tls.mode: acme needs a host name with a dot"},
+		{goodConfig + "tls: {certificate: /c.pem}\n", `there is no setting "certificate"`},
 		{goodConfig + "check_targets: nightly\n", `check_targets: "nightly": want HH:MM in UTC, or off`},
 		{goodConfig + "check_targets: '24:00'\n", `check_targets: "24:00": want HH:MM`},
 		{goodConfig + "check_targets: '2:30'\n", `check_targets: "2:30": want HH:MM`},
@@ -149,7 +169,12 @@ func TestEveryFieldHasItsVariable(t *testing.T) {
 		"VAULTPAMD_LISTEN_HTTPS": "127.0.0.1:8443", "VAULTPAMD_LISTEN_SSH": "[::1]:22",
 		"VAULTPAMD_PUBLIC_HTTPS": "other.example.eu:8443", "VAULTPAMD_PUBLIC_SSH": "10.0.0.1:22",
 		"VAULTPAMD_LOG_LEVEL": "debug", "VAULTPAMD_CHECK_TARGETS": "off",
+		"VAULTPAMD_TLS_MODE": "self-signed", "VAULTPAMD_TLS_CERT": "/o/cert.pem", "VAULTPAMD_TLS_KEY": "/o/key.pem",
+		"VAULTPAMD_TLS_DIRECTORY": "https://acme.example.eu/directory", "VAULTPAMD_TLS_DIRECTORY_CA": "/o/ca.pem",
+		"VAULTPAMD_TLS_EMAIL": "ada@example.eu", "VAULTPAMD_TLS_ACCEPT_TERMS": "true",
 	}
+	// So that every value is another than the one that stands here.
+	text := goodConfig + "tls: {mode: file, cert: /c.pem, key: /k.pem}\n"
 	all := variables(reflect.TypeFor[server.Config](), nil, "")
 	if len(all) != len(values) {
 		t.Errorf("%d fields and %d values: a field has no tag, or this test no value", len(all), len(values))
@@ -160,7 +185,7 @@ func TestEveryFieldHasItsVariable(t *testing.T) {
 			t.Errorf("%s has the variable %q", v.field, name)
 			continue
 		}
-		c, err := server.ParseConfig([]byte(goodConfig), func(asked string) string {
+		c, err := server.ParseConfig([]byte(text), func(asked string) string {
 			if asked == name {
 				return value
 			}
@@ -169,10 +194,10 @@ func TestEveryFieldHasItsVariable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := reflect.ValueOf(c).FieldByIndex(v.path).String(); got != value {
+		if got := fmt.Sprint(reflect.ValueOf(c).FieldByIndex(v.path).Interface()); got != value {
 			t.Errorf("%s is %q with %s=%s", v.field, got, name, value)
 		}
-		if _, err := server.ParseConfig([]byte(goodConfig), func(asked string) string {
+		if _, err := server.ParseConfig([]byte(text), func(asked string) string {
 			if asked == name {
 				return "\x00 bad"
 			}
@@ -237,7 +262,7 @@ func TestInitWritesWhatIsReadBack(t *testing.T) {
 
 func FuzzParseConfig(f *testing.F) {
 	for _, text := range []string{
-		goodConfig, "", "name: a", goodConfig + "log: {level: debug}\n", goodConfig + "---\n", "a: &a [*a]", "{name: 1e3}",
+		goodConfig, goodConfig + "tls: {mode: file, cert: /c, key: /k}\n", goodConfig + "tls: {mode: acme, accept_terms: true, directory: 'https://a/d', email: a@b}\n", "", "name: a", goodConfig + "log: {level: debug}\n", goodConfig + "---\n", "a: &a [*a]", "{name: 1e3}",
 		"name: 0x1f\npublic: {https: 'a:1', ssh: '[::1]:2'}", "name: 'null'\nsuffix: 'true'\npublic: {https: 'a:1', ssh: 'b:2'}",
 		"name: 2001-01-01.x\nsuffix: '1e3'\npublic: {https: 'a:1', ssh: 'b:2'}", "%YAML 1.1\n---\nname: x",
 	} {

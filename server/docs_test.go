@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -123,7 +124,7 @@ func TestConfigurationReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for field, value := range map[string]string{"suffix": c.Suffix, "listen.https": c.Listen.HTTPS, "listen.ssh": c.Listen.SSH, "log.level": c.Log.Level, "check_targets": c.CheckTargets} {
+	for field, value := range map[string]string{"suffix": c.Suffix, "listen.https": c.Listen.HTTPS, "listen.ssh": c.Listen.SSH, "log.level": c.Log.Level, "check_targets": c.CheckTargets, "tls.mode": string(c.TLS.Mode), "tls.accept_terms": strconv.FormatBool(c.TLS.AcceptTerms)} {
 		if row := rows[field]; !strings.Contains(row, "| `"+value+"` |") {
 			t.Errorf("the default of %s is %s: %q", field, value, row)
 		}

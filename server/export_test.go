@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -83,3 +85,18 @@ func (d Dir) Pid() string   { return d.pid() }
 
 // Parts are what init makes.
 func (d Dir) Parts() []string { return d.parts() }
+
+// Served is the certificate that the API shows, or nil while there is none.
+func (n *Node) Served() *x509.Certificate { return n.tls.current() }
+
+// An ExpiryWatch says in the log that a certificate needs somebody.
+type ExpiryWatch struct{ w expiryWatch }
+
+func NewExpiryWatch(host string, log *slog.Logger) *ExpiryWatch {
+	return &ExpiryWatch{expiryWatch{host: host, log: log}}
+}
+
+func (w *ExpiryWatch) Look(leaf *x509.Certificate, now time.Time) { w.w.look(leaf, now) }
+
+// RefusalOf is why an ACME server refuses.
+var RefusalOf = refusalOf

@@ -35,6 +35,7 @@ const (
 	doStart    = "start the server, which mends it"
 	doRestore  = "restore from a backup"
 	doKeys     = "put the keys back from their backup"
+	doOwnPair  = "ask whoever renews it, or set tls.mode in vaultpam.yaml to self-signed until it is there"
 	doChmod    = "let nobody else reach it, and ask who could have read it: chmod %04o %s"
 	doIndex    = "the entries are not touched by it: take a backup and restore it, which makes the lists anew"
 	doTree     = "the checkpoint proves that the entries are whole: take a backup and restore it, or where none can be taken, restore from the last"

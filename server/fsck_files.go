@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/vaultpam/vaultpam/ca"
 )
@@ -136,11 +137,43 @@ func (c *check) checkKey(name string) error {
 	return nil
 }
 
+// checkTLS looks at the certificate that the configuration wants, and at the one
+// that init made, where it is still there.
 func (c *check) checkTLS() {
-	if !c.checkPrivate(c.dir.tlsKey(), 0o600, doKeys) {
+	do := doKeys
+	if c.config.TLS.Mode == TLSFile || c.config.TLS.Mode == TLSACME {
+		do = ""
+	}
+	if c.checkPrivate(c.dir.tlsKey(), 0o600, do) {
+		if _, err := tls.LoadX509KeyPair(c.dir.tlsCert(), c.dir.tlsKey()); err != nil {
+			c.damage(doKeys, "the TLS certificate %s: %v", c.dir.tlsCert(), err)
+		}
+	}
+	switch t := c.config.TLS; t.Mode {
+	case TLSFile:
+		if !c.checkPrivate(t.Key, 0o600, doOwnPair) {
+			return
+		}
+		if _, err := tls.LoadX509KeyPair(t.Cert, t.Key); err != nil {
+			c.damage(doOwnPair, "the TLS certificate %s: %v", t.Cert, err)
+		}
+	case TLSACME:
+		c.checkACME()
+	}
+}
+
+// checkACME looks who else can reach what ACME brought. What is not there is
+// fetched when the server runs.
+func (c *check) checkACME() {
+	if !c.checkPrivate(c.dir.acme(), 0o700, "") {
 		return
 	}
-	if _, err := tls.LoadX509KeyPair(c.dir.tlsCert(), c.dir.tlsKey()); err != nil {
-		c.damage(doKeys, "the TLS certificate %s: %v", c.dir.tlsCert(), err)
+	entries, err := os.ReadDir(c.dir.acme())
+	if err != nil {
+		c.damage("see why it can't be reached", "%v", err)
+		return
+	}
+	for _, e := range entries {
+		c.checkPrivate(filepath.Join(c.dir.acme(), e.Name()), 0o600, "")
 	}
 }

@@ -101,11 +101,14 @@ func (r InitRequest) make(ctx context.Context, env Environment) (InitResult, err
 	if err := os.Mkdir(d.recordings(), 0o700); err != nil {
 		return InitResult{}, err
 	}
-	_, pin, err := openTLS(d)
-	if err != nil {
-		return InitResult{}, err
+	inv := api.Invitation{Host: r.Config.Public.HTTPS}
+	if r.Config.TLS.Mode == TLSSelfSigned {
+		own, err := openSelfSigned(d)
+		if err != nil {
+			return InitResult{}, err
+		}
+		inv.Pin = own.pin()
 	}
-	inv := api.Invitation{Host: r.Config.Public.HTTPS, Pin: pin[:]}
 	if _, err := io.ReadFull(env.Random, inv.Token[:]); err != nil {
 		return InitResult{}, err
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
@@ -26,6 +27,8 @@ type LocalStatus struct {
 	Sessions int      `json:"sessions"` // live
 	Users    int      `json:"users"`
 	Targets  int      `json:"targets"`
+	// LastEntry is the time of the ledger's last entry.
+	LastEntry time.Time `json:"last_entry"`
 }
 
 // LocalScript is the script that sets a target up.
@@ -56,7 +59,7 @@ func (n *Node) localStatus(context.Context, call, api.Empty) (LocalStatus, error
 // Describe says how the server is.
 func (n *Node) Describe() LocalStatus {
 	s := n.ledger.State()
-	r := LocalStatus{Info: n.info()}
+	r := LocalStatus{Info: n.info(), LastEntry: s.Time().Time()}
 	for range s.Sessions() {
 		r.Sessions++
 	}

@@ -37,8 +37,8 @@ type Node struct {
 	Options
 	config     Config
 	keys       *keyring
-	tls        *tls.Config
-	pin        []byte
+	tls        tlsSource
+	pin        []byte // nil where clients go by their system's roots
 	backend    store.Backend
 	ledger     *ledger.Ledger
 	login      *login.Login
@@ -87,11 +87,9 @@ func (n *Node) open(ctx context.Context) error {
 	if n.keys, err = openKeys(n.Dir); err != nil {
 		return err
 	}
-	var pin [32]byte
-	if n.tls, pin, err = openTLS(n.Dir); err != nil {
+	if err := n.openTLS(); err != nil {
 		return err
 	}
-	n.pin = pin[:]
 	if err := n.openLedger(ctx); err != nil {
 		return err
 	}
@@ -212,8 +210,9 @@ func (n *Node) Run(ctx context.Context) error {
 		n.errands.stop()
 		return nil
 	})
-	n.serveHTTP(ctx, group, tls.NewListener(doors.https, n.tls), n.publicHandler())
+	n.serveHTTP(ctx, group, tls.NewListener(doors.https, n.tls.begin()), n.publicHandler())
 	n.serveHTTP(ctx, group, doors.local, n.localHandler())
+	group.Go(func() error { return n.tls.tend(ctx) })
 	group.Go(func() error { return n.relay.Serve(ctx, doors.ssh) })
 	group.Go(func() error { return n.noteFailures(ctx) })
 	group.Go(func() error { return n.endUnended(ctx) })

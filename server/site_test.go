@@ -49,14 +49,41 @@ func (h *hand) turn(d time.Duration) {
 
 // A scroll keeps what was logged.
 type scroll struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
+	mu    sync.Mutex // guards what follows
+	buf   bytes.Buffer
+	grown chan struct{} // closed by the next write; nil while nobody waits
 }
 
 func (s *scroll) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.grown != nil {
+		close(s.grown)
+		s.grown = nil
+	}
 	return s.buf.Write(p)
+}
+
+// says waits until some words were logged, or the time is over.
+func (s *scroll) says(words string, d time.Duration) bool {
+	late := time.After(d)
+	for {
+		s.mu.Lock()
+		if strings.Contains(s.buf.String(), words) {
+			s.mu.Unlock()
+			return true
+		}
+		if s.grown == nil {
+			s.grown = make(chan struct{})
+		}
+		grown := s.grown
+		s.mu.Unlock()
+		select {
+		case <-grown:
+		case <-late:
+			return false
+		}
+	}
 }
 
 func (s *scroll) String() string {
@@ -110,6 +137,7 @@ func initRequest(dir server.Dir) server.InitRequest {
 			Name: siteName, Suffix: "pam",
 			Listen: server.ListenConfig{HTTPS: "127.0.0.1:0", SSH: "127.0.0.1:0"},
 			Public: server.PublicConfig{HTTPS: siteName + ":443", SSH: siteName + ":2222"},
+			TLS:    server.TLSConfig{Mode: server.TLSSelfSigned},
 			Log:    server.LogConfig{Level: "debug"}, CheckTargets: "off",
 		},
 	}

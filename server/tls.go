@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -64,20 +65,110 @@ func makeTLS(d Dir, name string, random io.Reader, now time.Time) error {
 	return writeNew(d.tlsCert(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// openTLS returns the TLS configuration of the API, and the pin that clients
-// hold it to: the SHA-256 hash of the certificate's SubjectPublicKeyInfo.
-func openTLS(d Dir) (*tls.Config, [sha256.Size]byte, error) {
-	var pin [sha256.Size]byte
-	if _, err := readPrivate(d.tlsKey()); err != nil {
-		return nil, pin, fmt.Errorf("opening the TLS key: %w", err)
+// A tlsSource is where the API's certificate comes from.
+type tlsSource interface {
+	// begin returns what the HTTPS port serves with. It is called once, before
+	// tend is.
+	begin() *tls.Config
+	// current returns the certificate that is served, or nil while there is none.
+	current() *x509.Certificate
+	// tend looks after the certificate until ctx is done. What goes wrong is in
+	// the log: no certificate is a reason to end what runs.
+	tend(ctx context.Context) error
+}
+
+// openTLS opens the source that the configuration wants, and the pin that
+// invitations hold: the SHA-256 hash of the certificate's SubjectPublicKeyInfo,
+// or nothing where clients go by their system's roots. It asks nobody.
+func (n *Node) openTLS() error {
+	var err error
+	switch c := n.config.TLS; c.Mode {
+	case TLSFile:
+		n.tls, err = openOwnFiles(c, n.publicHost(), n.Now, n.Log)
+	case TLSACME:
+		n.tls, err = n.openACME()
+	default:
+		var own selfSigned
+		if own, err = openSelfSigned(n.Dir); err == nil {
+			n.tls, n.pin = own, own.pin()
+		}
 	}
-	pair, err := tls.LoadX509KeyPair(d.tlsCert(), d.tlsKey())
+	return err
+}
+
+// publicHost is the host under which clients reach the API, and which its
+// certificate has to cover.
+func (n *Node) publicHost() string { return n.config.publicHost() }
+
+func (c Config) publicHost() string {
+	host, _, err := net.SplitHostPort(c.Public.HTTPS)
 	if err != nil {
-		return nil, pin, fmt.Errorf("opening the TLS certificate: %w", err)
+		return c.Public.HTTPS // check refuses it
 	}
-	pin = sha256.Sum256(pair.Leaf.RawSubjectPublicKeyInfo)
-	return &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		MinVersion:   tls.VersionTLS13,
-	}, pin, nil
+	return host
+}
+
+// selfSigned is the certificate that init made.
+type selfSigned struct{ pair tls.Certificate }
+
+func openSelfSigned(d Dir) (selfSigned, error) {
+	pair, err := readPair(d.tlsCert(), d.tlsKey())
+	return selfSigned{pair}, err
+}
+
+func (s selfSigned) begin() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{s.pair}, MinVersion: tls.VersionTLS13}
+}
+
+func (s selfSigned) current() *x509.Certificate { return s.pair.Leaf }
+
+// tend has nothing to do: the key is pinned, and nobody looks at the date.
+func (s selfSigned) tend(context.Context) error { return nil }
+
+func (s selfSigned) pin() []byte {
+	sum := sha256.Sum256(s.pair.Leaf.RawSubjectPublicKeyInfo)
+	return sum[:]
+}
+
+// maxPEM bounds a file with a certificate or its key.
+const maxPEM = 1 << 20
+
+// readPair reads a certificate and its key, which nobody else may read. Links
+// are followed: programs that renew certificates make them.
+func readPair(certPath, keyPath string) (tls.Certificate, error) {
+	info, err := os.Stat(keyPath)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", keyPath)
+	}
+	if err == nil && !private(info.Mode()) {
+		err = fmt.Errorf("%s: others may read it: chmod 600 %s", keyPath, keyPath)
+	}
+	var key, cert []byte
+	if err == nil {
+		key, err = readBounded(keyPath)
+	}
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("opening the TLS key: %w", err)
+	}
+	if cert, err = readBounded(certPath); err != nil {
+		return tls.Certificate{}, fmt.Errorf("opening the TLS certificate: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("opening the TLS certificate %s with the key %s: %w", certPath, keyPath, err)
+	}
+	return pair, nil
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	if err == nil && len(data) > maxPEM {
+		err = fmt.Errorf("%s is too large", path)
+	}
+	return data, err
 }

@@ -22,6 +22,8 @@ type script = testscript.TestScript
 //	init | serve | terminate | crash        the server
 //	dump                               ends it as a panic would; its output is stdout
 //	log                                what the server wrote, as stdout
+//	certify FOLDER                     an authority of the company's (ca.pem), and a
+//	                                   certificate of it for localhost (cert.pem, key.pem)
 //	company                            init, serve, and ada, dana and carol enrolled
 //	join PERSON ROLE                   ada adds a person, who enrols
 //	person PERSON                      a person appears, with $PERSON as home
@@ -55,8 +57,8 @@ func commands() map[string]func(*script, bool, []string) {
 	all := map[string]func(*script, bool, []string){}
 	for name, f := range map[string]func(*world, *script, []string) error{
 		"init": (*world).doInit, "serve": (*world).doServe, "terminate": (*world).doTerminate, "crash": (*world).doCrash,
-		"dump": (*world).doDump,
-		"log":  (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
+		"dump": (*world).doDump, "certify": (*world).doCertify,
+		"log": (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
 		"ownhost": (*world).doOwnHost, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,
 		"register": (*world).doRegister, "hostlog": (*world).doHostLog, "exits": (*world).doExits,

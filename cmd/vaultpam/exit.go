@@ -153,7 +153,7 @@ func hintFor(err error) string {
 	case errors.Is(err, client.ErrPin):
 		return "if your administrator says that the server's key was changed, ask for a new invitation; if not, somebody stands between you and the server"
 	case errors.Is(err, client.ErrIdentity):
-		return "a server without a public certificate is recognised by its pin, which an invitation brings; ask your administrator for one"
+		return "if your company has a certificate authority of its own, install it on this machine; a server with a self-signed certificate is recognised by the pin of an invitation: ask your administrator for one"
 	case errors.Is(err, client.ErrOtherLedger):
 		return "ask your administrator whether the server was set up anew before you go on"
 	case errors.Is(err, client.ErrNoServer):

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ import (
 
 func (p *program) initCommand() *cobra.Command {
 	var name, admin, suffix, https, ssh string
+	var own server.TLSConfig
 	var single bool
 	cmd := &cobra.Command{
 		Use:   "init --name HOST",
@@ -22,11 +25,24 @@ func (p *program) initCommand() *cobra.Command {
 entries. It prints two secrets once, which are kept nowhere: the passphrase of
 the emergency CA, and the first administrator's invitation.
 
-The name is how clients reach the server, and permanent.`,
+The name is how clients reach the server, and permanent.
+
+Clients recognise the server by a key that invitations pin. Where it has a
+certificate that they know anyway, invitations need no pin:
+
+    --tls-cert FILE --tls-key FILE   the server serves these files, and takes
+                                     new ones in when they change
+    --acme                           the server gets one from Let's Encrypt once
+                                     it runs; you accept its terms of service
+
+Nothing is fetched now. The section tls of vaultpam.yaml has more to choose.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := initRequest(dirOf(cmd), name, admin, suffix, https, ssh)
 			if err != nil {
+				return err
+			}
+			if r.Config.TLS, err = chosenTLS(own); err != nil {
 				return err
 			}
 			if single {
@@ -44,8 +60,38 @@ The name is how clients reach the server, and permanent.`,
 	cmd.Flags().StringVar(&suffix, "suffix", "pam", "`WORD` that users type behind a target's name: db1.pam")
 	cmd.Flags().StringVar(&https, "https", ":443", "`[ADDRESS]:PORT` to listen on for HTTPS")
 	cmd.Flags().StringVar(&ssh, "ssh", ":2222", "`[ADDRESS]:PORT` to listen on for SSH")
+	cmd.Flags().StringVar(&own.Cert, "tls-cert", "", "the API's own certificate, `FILE` in PEM, its intermediates after it")
+	cmd.Flags().StringVar(&own.Key, "tls-key", "", "the certificate's key, `FILE` in PEM")
+	cmd.Flags().BoolVar(&own.AcceptTerms, "acme", false, "get the API's certificate from Let's Encrypt, whose terms of service you accept")
 	cmd.Flags().BoolVar(&single, "single-administrator", false, "let an administrator grant access to themselves (for a company that has only one)")
 	return cmd
+}
+
+// chosenTLS is what the flags of init say about the certificate.
+func chosenTLS(own server.TLSConfig) (server.TLSConfig, error) {
+	switch files := own.Cert != "" || own.Key != ""; {
+	case files && own.AcceptTerms:
+		return own, usageError{errors.New("--acme and --tls-cert are two ways to one certificate: choose one")}
+	case own.AcceptTerms:
+		own.Mode = server.TLSACME
+	case files && (own.Cert == "" || own.Key == ""):
+		return own, usageError{errors.New("--tls-cert and --tls-key go together")}
+	case files:
+		own.Mode = server.TLSFile
+	default:
+		own.Mode = server.TLSSelfSigned
+	}
+	for _, path := range []*string{&own.Cert, &own.Key} {
+		if *path == "" {
+			continue
+		}
+		whole, err := filepath.Abs(*path)
+		if err != nil {
+			return own, fmt.Errorf("finding %s: %w", *path, err)
+		}
+		*path = whole
+	}
+	return own, nil
 }
 
 func initRequest(dir server.Dir, name, admin, suffix, https, ssh string) (server.InitRequest, error) {

@@ -125,6 +125,7 @@ func (w *world) startServer(ctx context.Context, https, sshPort string) (string,
 		Name: serverName, Suffix: "pam",
 		Listen: server.ListenConfig{HTTPS: "127.0.0.1:" + https, SSH: "127.0.0.1:" + sshPort},
 		Public: server.PublicConfig{HTTPS: net.JoinHostPort(serverName, https), SSH: net.JoinHostPort(serverName, sshPort)},
+		TLS:    server.TLSConfig{Mode: server.TLSSelfSigned},
 		Log:    server.LogConfig{Level: "info"}, CheckTargets: "off",
 	}
 	done, err := server.Init(ctx, w.Environment, server.InitRequest{
