@@ -58,7 +58,7 @@ func commands() map[string]func(*script, bool, []string) {
 	for name, f := range map[string]func(*world, *script, []string) error{
 		"init": (*world).doInit, "serve": (*world).doServe, "terminate": (*world).doTerminate, "crash": (*world).doCrash,
 		"dump": (*world).doDump, "certify": (*world).doCertify,
-		"log":  (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
+		"log": (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
 		"ownhost": (*world).doOwnHost, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,
 		"register": (*world).doRegister, "hostlog": (*world).doHostLog, "exits": (*world).doExits,
