@@ -117,9 +117,9 @@ func TestDoctorOfKeysAndFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.place(s.dir.Config(), []byte("name: pam.example.eu\nnmae: x\n"), 0o600)
+	s.place(s.dir.Config(), []byte("name: pam.example.eu\ncolour: x\n"), 0o600)
 	got := s.observed(server.DoctorRequest{})
-	s.expects(got, map[string]string{"configuration": `ill there is no setting "nmae"`})
+	s.expects(got, map[string]string{"configuration": `ill there is no setting "colour"`})
 	if len(got) != 1 {
 		t.Errorf("more was said than could be known: %v", got)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log/slog"
@@ -100,3 +101,6 @@ func (w *ExpiryWatch) Look(leaf *x509.Certificate, now time.Time) { w.w.look(lea
 
 // RefusalOf is why an ACME server refuses.
 var RefusalOf = refusalOf
+
+// BeginTLS is what the HTTPS port serves with.
+func (n *Node) BeginTLS() *tls.Config { return n.tls.begin() }
