@@ -109,12 +109,12 @@ func TestS41RestoreNeedsToKnowThatNothingIsLost(t *testing.T) {
 		"the same":              {backup, at, "", false, false},
 		"nothing":               {backup, nil, "nothing shows that no entry came after it", false, false},
 		"an older one":          {backup, before, "fewer than the backup's", false, false},
-		"a newer one":           {backup, after, "entries 19 to 22 would be lost", false, true},
+		"a newer one":           {backup, after, "entries 22 to 26 would be lost", false, true},
 		"another history":       {longer, after, "would be lost", false, true},
 		"of another":            {backup, foreign, "not one of this ledger", true, false},
 		"no checkpoint":         {backup, []byte("x"), "not one of this ledger", true, false},
 		"a fork's, from before": {longer, at, "fewer than the backup's", false, false},
-		"a fork beyond":         {backup, forked, "entries 19 to 19 would be lost", false, true},
+		"a fork beyond":         {backup, forked, "entries 22 to 22 would be lost", false, true},
 		"a fork as long":        {longest, after, "are not those of the checkpoint", false, true},
 	} {
 		_, result, err := s.restored(o, c.backup, keys, c.shown, server.RefuseRollback)
