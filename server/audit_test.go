@@ -107,6 +107,10 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, 0
 	case *store.SignInSucceeded:
 		return v.User, 0
+	case *store.SignInStopped:
+		return v.User, 0
+	case *store.RecoveryCreated:
+		return v.User, 0
 	case *store.SignInEnded:
 		return v.User, 0
 	case *store.TargetAdded:

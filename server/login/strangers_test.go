@@ -206,7 +206,7 @@ func TestS15Week(t *testing.T) {
 		t.Errorf("guesses by day %v", guesses)
 	}
 	if len(o.stops()) != 0 {
-		t.Error("strangers were shut out, though the owner got in in between")
+		t.Error("strangers were shut out, though the owner was let in meanwhile")
 	}
 }
 
@@ -231,8 +231,8 @@ func TestS15WaitIsTrue(t *testing.T) {
 			t.Errorf("in time: %v", err)
 		}
 	}
-	for i, want := range []time.Duration{15, 30, 60, 120, 240, 240} {
-		if waits[i] != want*time.Minute {
+	for i, minutes := range []int{15, 30, 60, 120, 240, 240} {
+		if waits[i] != time.Duration(minutes)*time.Minute {
 			t.Errorf("waits %v", waits)
 			break
 		}
