@@ -65,7 +65,7 @@ func checkEvent(e Event) error {
 		errand := e.Way == WayErrand
 		return errors.Join(err, check(want{e.Way.valid(), "a known way in"}, want{!e.Session.IsZero(), "a session"},
 			want{errand == e.User.IsZero(), "a user, but for an errand"},
-			want{errand == (e.Certificate == 0) && errand == (e.Grant == 0), "a certificate and a grant, but for an errand"},
+			want{(e.Certificate == 0) == errand && (e.Grant == 0) == errand, "a certificate and a grant, but for an errand"},
 			want{errand == (e.Errand != "") && (!errand || e.Errand.valid()), "a known errand"}))
 	case *SessionRefused:
 		var err error

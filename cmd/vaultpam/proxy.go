@@ -44,9 +44,9 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 		return err
 	}
 	err = client.Splice(ctx, relay, a.Stdin, a.Stdout)
-	if ctx.Err() != nil { // ssh was interrupted, and whoever did that needs no word about it
-		a.code = exitInterrupted
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	a.code = exitInterrupted // ssh was, and whoever did that needs no word about it
+	return nil
 }

@@ -20,5 +20,5 @@ func memory() int64 {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0
 	}
-	return int64(info.Totalram) * int64(info.Unit) //nolint:unconvert // smaller on 32 bits
+	return int64(info.Totalram) * int64(info.Unit)
 }
