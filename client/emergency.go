@@ -117,5 +117,6 @@ func (h *head) lines() []string {
 	return all
 }
 
-// Close ends the connection.
+// Close ends the connection. What was run on it has been answered, so that how it
+// ends says nothing.
 func (e *EmergencyLogin) Close() { _ = e.client.Close() }

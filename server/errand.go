@@ -26,18 +26,16 @@ const (
 // errands are the sessions of the server's own that run. When the server is
 // being stopped they are ended, and waited for, so that each has its last entry.
 type errands struct {
-	mu      *sync.Mutex // guards stopped, and running's beginning against its end
+	mu      sync.Mutex // guards that none begins once stopped is closed
 	stopped chan struct{}
-	running *sync.WaitGroup
+	running sync.WaitGroup
 }
 
-func newErrands() errands {
-	return errands{mu: new(sync.Mutex), stopped: make(chan struct{}), running: new(sync.WaitGroup)}
-}
+func newErrands() *errands { return &errands{stopped: make(chan struct{})} }
 
 // begin counts an errand in: what tells it to end, and what is called at its
 // end. Both are nil when none is begun any more.
-func (e errands) begin() (<-chan struct{}, func()) {
+func (e *errands) begin() (<-chan struct{}, func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	select {
@@ -50,7 +48,7 @@ func (e errands) begin() (<-chan struct{}, func()) {
 }
 
 // stop ends all errands. It is called once.
-func (e errands) stop() {
+func (e *errands) stop() {
 	e.mu.Lock()
 	close(e.stopped)
 	e.mu.Unlock()
@@ -100,45 +98,44 @@ func (n *Node) run(ctx context.Context, start access.StartErrand, script string,
 }
 
 // look reads from a host which other ways into it there are, and makes what it
-// found an entry.
-func (n *Node) look(ctx context.Context, start access.StartErrand) (api.Check, error) {
+// found an entry. It returns the session that looked.
+func (n *Node) look(ctx context.Context, start access.StartErrand) (store.SessionID, error) {
 	setup := n.setup(start.Target)
 	script, err := target.CheckScript(setup)
 	if err != nil {
-		return api.Check{}, err
+		return store.SessionID{}, err
 	}
 	started, outcome, err := n.run(ctx, start, script, target.ModeSetUp)
 	if err != nil {
-		return api.Check{}, err
+		return store.SessionID{}, err
+	}
+	if err := hostProblem(start.Target, started.Login, outcome); err != nil {
+		return store.SessionID{}, err
 	}
 	found, err := target.ParseCheck(outcome.Output, setup)
-	if failed := hostProblem(start.Target, started.Login, outcome); failed != nil {
-		return api.Check{}, failed
-	}
 	if err != nil {
 		n.Log.Warn("what a target said of itself was not understood", "target", string(start.Target), "session", started.Session.String(), "error", err)
-		return api.Check{}, api.NewError(api.KindUnavailable, "vaultpam play "+started.Session.String()+" shows what it said",
+		return store.SessionID{}, api.NewError(api.KindUnavailable, "an auditor sees what it said with: vaultpam play "+started.Session.String(),
 			"%s did not say of itself what it was asked", start.Target)
 	}
 	record := access.RecordCheck{Target: started.Target, Session: started.Session, Report: found.Report, Closed: found.Closed}
 	if t, ok := n.ledger.State().Target(started.Target); ok && t.Check.Entry != 0 {
 		record.BeforeOf = t.Check.Report
 		if record.Before, err = n.ledger.Text(ctx, store.UserID{}, t.Check.Report); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return api.Check{}, err
+			return store.SessionID{}, err
 		}
 	}
 	if err := draw(n.Random, record.Salt[:]); err != nil {
-		return api.Check{}, err
+		return store.SessionID{}, err
 	}
 	if _, err := n.ledger.Do(context.WithoutCancel(ctx), record); err != nil {
-		return api.Check{}, err
+		return store.SessionID{}, err
 	}
-	check, err := n.wireCheck(ctx, start.Target)
-	if err == nil && (check.New+check.Gone > 0 || check.Unread > 0) {
-		n.Log.Warn("the other ways into a target have changed, or could not all be looked at", "target", string(start.Target),
-			"entry", check.Entry, "other_ways", check.Doors, "new", check.New, "gone", check.Gone, "unread", check.Unread)
+	if t, ok := n.ledger.State().Target(started.Target); ok && t.Check.New+t.Check.Gone+t.Check.Unread > 0 {
+		n.Log.Warn("the other ways into a target have changed, or could not all be looked at", "target", string(t.Name),
+			"entry", uint64(t.Check.Entry), "other_ways", t.Check.Doors, "new", t.Check.New, "gone", t.Check.Gone, "unread", t.Check.Unread)
 	}
-	return check, err
+	return started.Session, nil
 }
 
 // wireCheck returns what the last look at a target found.

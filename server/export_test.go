@@ -29,7 +29,7 @@ func (n *Node) UserCA() *ca.Authority        { return n.keys.user }
 func (n *Node) Seal() []byte                 { return n.keys.seal }
 
 // Look is an errand that looks at a target.
-func (n *Node) Look(ctx context.Context, start access.StartErrand) (api.Check, error) {
+func (n *Node) Look(ctx context.Context, start access.StartErrand) (store.SessionID, error) {
 	return n.look(ctx, start)
 }
 

@@ -16,7 +16,7 @@ import (
 
 func TestLastBefore(t *testing.T) {
 	at := 2*time.Hour + 30*time.Minute
-	for now, want := range map[string]string{
+	for text, want := range map[string]string{
 		"2026-08-01T02:29:59Z":      "2026-07-31T02:30:00Z",
 		"2026-08-01T02:30:00Z":      "2026-08-01T02:30:00Z",
 		"2026-08-01T23:59:59Z":      "2026-08-01T02:30:00Z",
@@ -24,12 +24,12 @@ func TestLastBefore(t *testing.T) {
 		"2026-01-01T00:00:00Z":      "2025-12-31T02:30:00Z",
 		"2026-10-25T04:00:00+01:00": "2026-10-25T02:30:00Z", // the clocks of Europe went back
 	} {
-		moment, err := time.Parse(time.RFC3339, now)
+		moment, err := time.Parse(time.RFC3339, text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := server.LastBefore(moment, at).Format(time.RFC3339); got != want {
-			t.Errorf("at %s: %s, want %s", now, got, want)
+			t.Errorf("at %s: %s, want %s", text, got, want)
 		}
 	}
 }

@@ -46,7 +46,7 @@ type Node struct {
 	hosts      *hostKeys
 	relay      *relay.Relay
 	unended    unended
-	errands    errands
+	errands    *errands
 	release    func()
 }
 

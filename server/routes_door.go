@@ -23,7 +23,10 @@ func (n *Node) check(ctx context.Context, c call, q api.ErrandRequest) (api.Chec
 	if err != nil {
 		return api.Check{}, err
 	}
-	return n.look(ctx, start)
+	if _, err := n.look(ctx, start); err != nil {
+		return api.Check{}, err
+	}
+	return n.wireCheck(ctx, start.Target)
 }
 
 func (n *Node) lastCheck(ctx context.Context, c call, _ api.Empty) (api.Check, error) {
@@ -47,7 +50,10 @@ func (n *Node) closing(ctx context.Context, c call, q api.ClosingRequest) (api.C
 		return api.ClosingResponse{}, err
 	}
 	r := api.ClosingResponse{Close: target.RunAsRoot(target.ModeClose), Open: target.RunAsRoot(target.ModeOpen)}
-	if r.Check, err = n.look(ctx, start); err != nil {
+	if _, err = n.look(ctx, start); err != nil {
+		return api.ClosingResponse{}, err
+	}
+	if r.Check, err = n.wireCheck(ctx, start.Target); err != nil {
 		return api.ClosingResponse{}, err
 	}
 	if r.Script, err = target.Script(n.setup(start.Target)); err != nil {
@@ -73,16 +79,14 @@ func (n *Node) closed(ctx context.Context, c call, q api.ClosingRequest) (api.Ch
 	if err != nil {
 		return api.Check{}, err
 	}
-	check, err := n.look(ctx, start)
+	session, err := n.look(ctx, start)
 	if err != nil {
 		return api.Check{}, err
 	}
-	session, err := store.ParseSessionID(check.Session)
-	if err != nil {
+	if _, err := n.ledger.Do(ctx, access.RecordClosed{By: c.caller, Target: start.Target, Session: session, Emergency: serial}); err != nil {
 		return api.Check{}, err
 	}
-	_, err = n.ledger.Do(ctx, access.RecordClosed{By: c.caller, Target: start.Target, Session: session, Emergency: serial})
-	return check, err
+	return n.wireCheck(ctx, start.Target)
 }
 
 // reopen takes back what shut a target's other ways in, and looks.
@@ -104,16 +108,14 @@ func (n *Node) reopen(ctx context.Context, c call, q api.ErrandRequest) (api.Che
 	}
 	n.awaitReload(ctx, started.Target)
 	start.Errand = store.ErrandCheck
-	check, err := n.look(ctx, start)
+	session, err := n.look(ctx, start)
 	if err != nil {
 		return api.Check{}, err
 	}
-	session, err := store.ParseSessionID(check.Session)
-	if err != nil {
+	if _, err := n.ledger.Do(ctx, access.RecordReopened{By: c.caller, Target: start.Target, Session: session}); err != nil {
 		return api.Check{}, err
 	}
-	_, err = n.ledger.Do(ctx, access.RecordReopened{By: c.caller, Target: start.Target, Session: session})
-	return check, err
+	return n.wireCheck(ctx, start.Target)
 }
 
 // awaitReload waits until a host listens again: while sshd reads its

@@ -166,7 +166,9 @@ func (n *Node) entries(ctx context.Context, c call, _ api.Empty) (api.EntriesRes
 func (n *Node) read(ctx context.Context, entries []*store.Entry) []api.Entry {
 	told := make([]api.Entry, len(entries))
 	each := (len(entries) + renderers - 1) / renderers
-	var failed atomic.Value  // of a panic: the caller's is that of one request alone
+	// A panic in a goroutine of ours would end the process; in the caller's, which
+	// is the request's, net/http ends that request alone.
+	var failed atomic.Value
 	var parts sync.WaitGroup // ends with read
 	for start := 0; start < len(entries); start += each {
 		parts.Go(func() {

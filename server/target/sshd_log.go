@@ -34,7 +34,7 @@ func openSshdLog(path string) (*sshdLog, error) {
 func (l *sshdLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = l.file.Write(p)
+	_, _ = l.file.Write(p) // for whoever looks after a failure; see above
 	l.buffer = append(l.buffer, p...)
 	l.wake()
 	return len(p), nil
