@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
@@ -103,15 +104,25 @@ func (n *Node) factorKinds() []string {
 	return kinds
 }
 
-// withPages serves the pages of the ceremonies beside the API.
+// withPages serves the pages of the ceremonies beside the API, which answers
+// everything else.
 func (n *Node) withPages(apis http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /static/", n.pages.Static())
-	mux.HandleFunc("GET "+enrolPage, n.enrolPage)
-	mux.HandleFunc("GET "+devicePage, n.devicePage)
-	mux.HandleFunc("GET "+signInPage+"{id}", n.signInPage)
-	mux.Handle("/", apis)
-	return mux
+	static := n.pages.Static()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, isSignIn := strings.CutPrefix(r.URL.Path, signInPage)
+		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
+		case reads && strings.HasPrefix(r.URL.Path, "/static/"):
+			static.ServeHTTP(w, r)
+		case reads && r.URL.Path == enrolPage:
+			n.enrolPage(w, r)
+		case reads && r.URL.Path == devicePage:
+			n.devicePage(w, r)
+		case reads && isSignIn && !strings.Contains(id, "/"):
+			n.signInPage(w, r, id)
+		default:
+			apis.ServeHTTP(w, r)
+		}
+	})
 }
 
 func (n *Node) enrolPage(w http.ResponseWriter, r *http.Request) {
@@ -122,8 +133,7 @@ func (n *Node) devicePage(w http.ResponseWriter, r *http.Request) {
 	n.show(w, r, http.StatusOK, pages.Device{Server: n.serverAsTyped()})
 }
 
-func (n *Node) signInPage(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
+func (n *Node) signInPage(w http.ResponseWriter, r *http.Request, id string) {
 	v, err := n.login.View(id)
 	if err != nil {
 		n.showRefusal(w, r, err)
@@ -154,7 +164,7 @@ func (n *Node) show(w http.ResponseWriter, r *http.Request, status int, page pag
 		err = n.pages.Write(w, status, page)
 	}
 	if err != nil {
-		n.Log.Error("a page can't be shown", "path", r.Pattern, "error", err)
+		n.Log.Error("a page can't be shown", "path", r.URL.Path, "error", err)
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 }
@@ -164,7 +174,7 @@ func (n *Node) showRefusal(w http.ResponseWriter, r *http.Request, err error) {
 	page := pages.Message{Server: n.serverAsTyped(), Title: "This can't go on", Text: sentence(e.Detail), Hint: sentence(e.Hint)}
 	var refused *access.Refusal
 	if !errors.As(err, &refused) && e.Kind == api.KindInternal {
-		n.Log.Error("a page can't be shown", "path", r.Pattern, "error", err)
+		n.Log.Error("a page can't be shown", "path", r.URL.Path, "error", err)
 	}
 	n.show(w, r, e.Status, page)
 }

@@ -120,12 +120,9 @@ func (n *Node) identify(w http.ResponseWriter, r *http.Request, route api.Route,
 	if route.Who != api.WhoAnybody && !n.ledger.State().Knows(c.caller.Token, store.At(n.Now())) {
 		return nil, access.ErrNotSignedIn
 	}
-	var body []byte
-	if r.Method == http.MethodPost {
-		var err error
-		if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, api.MaxBody)); err != nil {
-			return nil, api.NewError(api.KindInvalid, "", "the request's body can't be read: at most %d bytes", api.MaxBody)
-		}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
 	}
 	if header := r.Header.Get(api.ProofHeader); header != "" {
 		key, err := api.Proved(header, api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, n.Now())
@@ -157,6 +154,17 @@ func (n *Node) admit(who api.Who, c access.Caller) error {
 		err = api.NewError(api.KindInternal, "", "this route admits nobody")
 	}
 	return err
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Method != http.MethodPost {
+		return nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, api.MaxBody))
+	if err != nil {
+		return nil, api.NewError(api.KindInvalid, "", "the request's body can't be read: at most %d bytes", api.MaxBody)
+	}
+	return body, nil
 }
 
 // decode reads a body of exactly one JSON value without unknown fields. Only POST

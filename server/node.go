@@ -17,6 +17,7 @@ import (
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/ledger"
 	"github.com/vaultpam/vaultpam/server/login"
+	"github.com/vaultpam/vaultpam/server/pages"
 	"github.com/vaultpam/vaultpam/server/relay"
 	"github.com/vaultpam/vaultpam/store"
 	"github.com/vaultpam/vaultpam/store/recording"

@@ -11,6 +11,7 @@ import (
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/login"
+	"github.com/vaultpam/vaultpam/server/pages"
 	"github.com/vaultpam/vaultpam/store"
 )
 
@@ -24,6 +25,9 @@ func (n *Node) enrollBegin(_ context.Context, c call, q api.EnrollBeginRequest) 
 		return api.EnrollBeginResponse{}, err
 	}
 	r := api.EnrollBeginResponse{Handle: string(e.Handle), Secret: e.Secret, URI: e.URI, Expires: e.Expires}
+	if r.QR, err = pages.QR(e.URI); err != nil {
+		return api.EnrollBeginResponse{}, err
+	}
 	if r.PasskeyRefusal = n.passkeyRefusal(); r.PasskeyRefusal != "" || c.browser == nil {
 		return r, nil
 	}

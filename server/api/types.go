@@ -28,9 +28,10 @@ type EnrollBeginRequest struct {
 
 // EnrollBeginResponse holds the TOTP secret to put into an authenticator.
 type EnrollBeginResponse struct {
-	Handle string `json:"handle"`
-	Secret string `json:"secret"` // base32
-	URI    string `json:"uri"`    // otpauth://totp/…
+	Handle string   `json:"handle"`
+	Secret string   `json:"secret"` // base32
+	URI    string   `json:"uri"`    // otpauth://totp/…
+	QR     []string `json:"qr"`     // the URI as a QR code: rows of 0 and 1
 	// Passkey asks the browser for a passkey instead; PasskeyRefusal says why it is
 	// not asked.
 	Passkey        *PasskeyOptions `json:"passkey,omitempty"`

@@ -23,8 +23,9 @@ function leave(to) {
 let creation = null;
 
 on("confirm", "click", async () => {
-  const { options } = await post(`${ceremony}/begin`, {});
-  const answer = await post(`${ceremony}/finish`, { credential: await use(options, "stop") });
+  const { options, create } = await post(`${ceremony}/begin`, {});
+  // Who has just proved to be there is not asked for it again.
+  const answer = create ? { create: { options: create } } : await post(`${ceremony}/finish`, { credential: await use(options, "stop") });
   if (answer.create) {
     creation = answer.create.options;
     turn("make");
