@@ -76,12 +76,13 @@ func (p *selectorParser) terms() (Selector, error) {
 			return Selector{}, err
 		}
 		s.terms = append(s.terms, t)
-		switch {
-		case p.rest == "":
+		if p.rest == "" {
 			return s, nil
-		case !p.take(","):
+		}
+		if !p.take(",") {
 			return Selector{}, fmt.Errorf("want a comma before %q", clip(p.rest))
-		case p.rest == "":
+		}
+		if p.rest == "" {
 			return Selector{}, errors.New("want another condition behind the last comma")
 		}
 	}
