@@ -106,7 +106,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	type ask struct{ method, path string }
 	asks := []ask{
 		{"GET", "/"}, {"GET", "/v1"}, {"GET", "/v1/"}, {"GET", "/v1/info/"}, {"GET", "/v2/info"}, {"GET", "//v1/info"},
-		{"GET", "/v1/../v1/info"}, {"GET", "/v1/./info"}, {"GET", "/v1//info"}, {"GET", "/v1/entries/"}, {"GET", "/enroll"},
+		{"GET", "/v1/../v1/info"}, {"GET", "/v1/./info"}, {"GET", "/v1//info"}, {"GET", "/v1/entries/"}, {"GET", "/enroll/"}, {"POST", "/enroll"}, {"GET", "/device/x"}, {"GET", "/signin"}, {"GET", "/signin/x/y"}, {"PUT", "/signin/x"},
 		{"GET", "/v1/%2e%2e/v1/info"}, {"GET", "/v1/info%00"}, {"GET", "/v1/info%2f"}, {"GET", "/index.html"}, {"GET", "/favicon.ico"},
 		{"GET", "/v1/local/status"}, {"POST", "/v1/local/setting"}, // the socket's alone
 		{"BREW", "/v1/info"}, {"OPTIONS", "/v1/info"}, {"TRACE", "/v1/info"},

@@ -296,10 +296,14 @@ var residentKey = func() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }()
 
-// sign proves that a request is its client's.
+// sign proves that a request is its client's. What is no token is not signed, as
+// it is not sent by clients.
 func (s *site) sign(req *http.Request, token, body []byte) {
+	if len(token) != 32 {
+		token = nil
+	}
 	call := api.Signed{Method: req.Method, Target: req.URL.RequestURI(), Token: token, Body: body}
-	req.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.clock.now()))
+	req.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.env.Now()))
 }
 
 func (s *site) do(req *http.Request) answer {
