@@ -232,7 +232,7 @@ func TestSignIns(t *testing.T) {
 	m.run("status", "--all", "--json").want(t, exitOK, `"machine": "desk"`)
 	s.set(api.RouteSignInEnd, api.Empty{})
 	m.run("logout", "--sign-in", "4").want(t, exitOK, "sign-in session 4 has ended")
-	if got := s.body(api.RouteSignInEnd); got != "/v1/signins/4 " {
+	if got := s.body(api.RouteSignInEnd); got != "/v1/signin/sessions/4 " {
 		t.Errorf("asked %s", got)
 	}
 	m.run("status").want(t, exitOK, "as carol")
