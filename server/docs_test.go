@@ -31,7 +31,7 @@ var kinds = []struct {
 	{api.KindInternal, "something that the server does not explain to strangers; its log does"},
 }
 
-func reference() []byte {
+func reference(types map[string]string) []byte {
 	var b strings.Builder
 	b.WriteString(`# The HTTPS API
 
@@ -39,7 +39,7 @@ Written from the table of routes by ` + "`go test ./server -run TestAPIReference
 
 JSON over HTTPS (TLS 1.3), on the address that ` + "`public.https`" + ` names. Clients recognise the server by the pin in their
 invitation, the SHA-256 hash of its certificate's SubjectPublicKeyInfo. The types of requests and answers, field by field, are
-in [types.go](../server/api/types.go).
+in [types.go](../server/api/types.go) and [signin.go](../server/api/signin.go).
 
 ## Who is calling
 
@@ -60,11 +60,11 @@ and a command again where it is decided.
 
 ## Routes
 
-| method | path | who | what |
-|---|---|---|---|
+| method | path | who | what | request → answer |
+|---|---|---|---|---|
 `)
 	for _, r := range api.Routes() {
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", r.Method, r.Path, r.Who, strings.ReplaceAll(r.Does, "|", `\|`))
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", r.Method, r.Path, r.Who, strings.ReplaceAll(r.Does, "|", `\|`), types[r.Pattern()])
 	}
 	fmt.Fprintf(&b, `
 POST takes exactly one JSON value of at most %d bytes, without unknown fields; where there is nothing to say, nothing or `+"`{}`"+`.
@@ -108,7 +108,7 @@ func TestAPIReference(t *testing.T) {
 	if diff := cmp.Diff(words(t, filepath.Join("api", "error.go"), "Kind"), have); diff != "" {
 		t.Errorf("kinds of errors (-) and those of the page (+):\n%s", diff)
 	}
-	golden(t, filepath.Join("..", "docs", "api.md"), reference())
+	golden(t, filepath.Join("..", "docs", "api.md"), reference(routeTypes(t)))
 }
 
 // Every setting, every variable and every file of a data directory has its line.

@@ -81,7 +81,7 @@ func (s *fakeServer) here() []string {
 
 // Nobody types a name or a code on a new machine: the browser says who it was, and
 // this machine signs in the same way from then on.
-func TestS18LoginByBrowser(t *testing.T) {
+func TestS19LoginByBrowser(t *testing.T) {
 	s := offersPasskeys(t)
 	m, statuses := visitor(t, s, func(q url.Values) { q.Set("state", "somebody else's") })
 	r := m.run(append([]string{"login"}, s.here()...)...)
