@@ -38,14 +38,15 @@ func Secret() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// NewLoopback listens on a port that the system picks. Close it.
-func NewLoopback() (*Loopback, error) {
+// NewLoopback listens on a port that the system picks. Close it; ctx bounds the
+// listening's beginning alone.
+func NewLoopback(ctx context.Context) (*Loopback, error) {
 	state, err := Secret()
 	if err != nil {
 		return nil, err
 	}
 	// Not "localhost", which may be more than this machine's loopback address.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the browser: %w", err)
 	}
