@@ -99,6 +99,9 @@ func (l *Login) Ask(id string, browser []byte, client Client) (Asked, error) {
 		if err := c.bind(browser); err != nil {
 			return err
 		}
+		if c.purpose == PurposeEnrol { // its page was told what to ask with the invitation
+			return errGone
+		}
 		if err := l.mayGoOn(c, client); err != nil {
 			return err
 		}
