@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -133,7 +134,15 @@ func (l *Login) mayGoOn(c *ceremony, client Client) error {
 	if c.device == "" {
 		return nil
 	}
-	return l.Ledger.State().MayConfirmDevice(prefix(c.client.Source), prefix(client.Source))
+	return l.Ledger.State().MayConfirmDevice(network(c.client.Source), network(client.Source))
+}
+
+// network is a source's prefix, or nothing where it is not known.
+func network(source netip.Addr) string {
+	if !source.IsValid() {
+		return ""
+	}
+	return prefix(source)
 }
 
 // An Outcome is how a browser goes on after its ceremony: to a program that waits
@@ -247,6 +256,11 @@ func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Sessio
 	assertion, err := l.taken(c, r)
 	if err != nil {
 		return Session{}, err
+	}
+	if c.device != "" {
+		if err := l.Ledger.State().MayBeginDevice(); err != nil {
+			return Session{}, err
+		}
 	}
 	u, ok := l.Ledger.State().User(assertion.User)
 	if !ok {

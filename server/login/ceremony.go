@@ -79,7 +79,8 @@ type ceremonies struct {
 	now  func() time.Time
 	mu   sync.Mutex // guards all that follows, and every ceremony in it
 	open map[string]*ceremony
-	// guesses are wrong device codes by the source prefix that typed them.
+	// guesses are wrong device codes by the source prefix that typed them, and
+	// those of everybody.
 	guesses map[string]guesses
 }
 
