@@ -76,7 +76,16 @@ func (m *message) clientData() []byte {
 	if m.client != nil {
 		return m.client
 	}
-	return fmt.Appendf(nil, `{"type":%q,"challenge":%q,"origin":%q,"crossOrigin":false%s}`, m.kind, m.challenge, m.origin, m.extra)
+	return fmt.Appendf(nil, `{"type":%s,"challenge":%s,"origin":%s,"crossOrigin":false%s}`, quoted(m.kind), quoted(m.challenge), quoted(m.origin), m.extra)
+}
+
+// quoted is a text in JSON.
+func quoted(text string) []byte {
+	data, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return data
 }
 
 func (m *message) authData() []byte {

@@ -212,19 +212,15 @@ func (l *Login) proven(c *ceremony, a access.Assertion) (Outcome, error) {
 	return o, err
 }
 
-// failed counts an assertion that did not verify. Nobody can guess one, so that it
-// shuts nobody out; the auditor sees it.
+// failed counts an assertion that did not verify. Nobody can guess one, and
+// anybody who knows a user's ID can send one that speaks of them, so that it shuts
+// nobody out; the auditor sees it.
 func (l *Login) failed(ctx context.Context, speaksOf store.UserID, client Client, why error) error {
 	l.Log.Warn("a passkey did not verify", "source", client.Source, "error", why)
 	if _, ok := l.Ledger.State().User(speaksOf); !ok {
 		return nil
 	}
-	attempt, _, err := l.attempts.begin(ctx, account{speaksOf, true}, way{source: prefix(client.Source), unguessable: true}, l.Now())
-	if err != nil || attempt == nil {
-		return err
-	}
-	defer attempt.end()
-	return attempt.failed(ctx, l.Now())
+	return l.attempts.note(ctx, account{speaksOf, true}, prefix(client.Source))
 }
 
 // A Redemption fetches the session of a ceremony: with the redirect's code, or none

@@ -233,21 +233,24 @@ func (p *passkeys) got(u *access.User, c *challenge, answer []byte, find func(st
 	if err != nil {
 		return a, speaksOf, badPasskey(err)
 	}
+	handle := parsed.Response.UserHandle
+	switch {
+	case u != nil:
+		speaksOf = u.ID
+	case len(handle) == len(speaksOf):
+		speaksOf = store.UserID(handle)
+	}
 	if err := checkClientData(parsed.Raw.AssertionResponse.ClientDataJSON, p.rp.Config.RPOrigins); err != nil {
 		return a, speaksOf, badPasskey(err)
 	}
 	var who access.User
 	if u != nil {
-		who, speaksOf = *u, u.ID
+		who = *u
 		_, err = p.rp.ValidateLogin(person{who}, c.session, parsed)
 	} else {
 		_, _, err = p.rp.ValidatePasskeyLogin(func(_, handle []byte) (webauthn.User, error) {
-			if len(handle) != len(speaksOf) {
-				return nil, access.ErrPasskey
-			}
-			speaksOf = store.UserID(handle)
 			var ok bool
-			if who, ok = find(speaksOf); !ok {
+			if who, ok = find(speaksOf); !ok || len(handle) != len(speaksOf) {
 				return nil, access.ErrPasskey
 			}
 			return person{who}, nil
@@ -274,12 +277,16 @@ type passkeyError struct {
 func (e *passkeyError) Unwrap() []error { return []error{e.Refusal, e.found} }
 
 // LogValue says what was wrong in words for operators; the person is told less.
+// What the library adds to its own words are bytes that the browser sent.
 func (e *passkeyError) LogValue() slog.Value {
 	var detailed *protocol.Error
-	if errors.As(e.found, &detailed) {
-		return slog.StringValue(detailed.Details + ": " + detailed.DevInfo)
+	switch {
+	case errors.As(e.found, &detailed):
+		return slog.StringValue(detailed.Type + ": " + detailed.Details)
+	case errors.Is(e.found, errClientData):
+		return slog.StringValue(e.found.Error())
 	}
-	return slog.StringValue(e.found.Error())
+	return slog.StringValue("it can't be read")
 }
 
 // badPasskey answers whatever does not verify.
