@@ -110,7 +110,8 @@ type site struct {
 	https string
 	ssh   string
 	http  *http.Client
-	stop  func() error // ends Run and returns what it returned
+	roots *x509.CertPool // that browsers know; nil: the system's
+	stop  func() error   // ends Run and returns what it returned
 	ended chan struct{}
 	admin *resident
 	roots *x509.CertPool // that the server takes browsers to know
