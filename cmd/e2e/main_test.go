@@ -61,7 +61,8 @@ func run(m *testing.M) (code int, err error) {
 	if err := build(filepath.Join(root, "bin")); err != nil {
 		return 1, err
 	}
-	return m.Run(), nil
+	code = m.Run()
+	return code, closeChromium()
 }
 
 // early are testscript's own commands that end a script as passed, which would
