@@ -126,7 +126,7 @@ func (n *Node) withPages(apis http.Handler) http.Handler {
 }
 
 func (n *Node) enrolPage(w http.ResponseWriter, r *http.Request) {
-	n.show(w, r, http.StatusOK, pages.Enrol{Server: n.serverAsTyped(), PasskeyRefusal: n.passkeyRefusal()})
+	n.show(w, r, http.StatusOK, pages.Enrol{Server: n.serverAsTyped(), PasskeyRefusal: n.noPasskeys()})
 }
 
 func (n *Node) devicePage(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ func (n *Node) enrollBegin(_ context.Context, c call, q api.EnrollBeginRequest) 
 	if r.QR, err = pages.QR(e.URI); err != nil {
 		return api.EnrollBeginResponse{}, err
 	}
-	if r.PasskeyRefusal = n.passkeyRefusal(); r.PasskeyRefusal != "" || c.browser == nil {
+	if r.PasskeyRefusal = n.noPasskeys(); r.PasskeyRefusal != "" || c.browser == nil {
 		return r, nil
 	}
 	begun, asked, err := n.login.BeginPasskey(q.Token, c.browser, c.client(""))
@@ -266,5 +265,13 @@ func (n *Node) passkeyRefusal() string {
 	if len(reasons) == 0 {
 		return ""
 	}
-	return string(bytes.ToTitle([]byte(reasons[0][:1]))) + reasons[0][1:]
+	return reasons[0]
+}
+
+// noPasskeys is passkeyRefusal as a sentence for who enrols, or "".
+func (n *Node) noPasskeys() string {
+	if why := n.passkeyRefusal(); why != "" {
+		return "Browsers make no passkeys with this server, because " + why + "."
+	}
+	return ""
 }

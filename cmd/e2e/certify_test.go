@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +40,8 @@ func sitePin() (string, error) {
 // everybody in the script know, browsers among them.
 func (w *world) doSite(ts *script, _ []string) error {
 	w.site = filepath.Join(w.dir, "site")
+	_, port, _ := strings.Cut(ts.Getenv("https"), ":")
+	ts.Setenv("server", "localhost:"+port)
 	return w.doCertify(ts, []string{w.site})
 }
 

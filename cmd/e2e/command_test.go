@@ -54,12 +54,22 @@ type script = testscript.TestScript
 //	[!] attack PERSON NAME WHERE…      logs in with it, by a client that checks nothing
 //	window PERSON                      a window of Chromium, with an authenticator that
 //	                                   answers at once; the person's $BROWSER leads to it
+//	member PERSON ROLE                 ada adds a person, who enrols a passkey in a window
+//	                                   and signs in with it
 //	web PERSON opens URL | follows     an address; the one that a program opens next
 //	web PERSON clicks NAME             the control that a screen reader calls so
-//	web PERSON fills NAME TEXT
+//	web PERSON fills NAME TEXT         a field
+//	web PERSON codes NAME [SECRET]     with the person's next TOTP code
 //	web PERSON sees TEXT…              waits for all of them; new views are held to axe-core
 //	web PERSON text                    what the page shows becomes stdout
-//	web PERSON complains REGEXP        the browser did, once; else the script fails
+//	web PERSON insists                 clicks warnings about certificates away
+//	web PERSON plugs KIND              another authenticator in place of the first
+//	web PERSON doubts | knows          it does not recognise its user, and does again
+//	web PERSON waits | touches         it waits for a touch, which then comes
+//	web PERSON steals PERSON [cookies] copies somebody's passkeys, or their cookies
+//	web PERSON complains REGEXP        the browser did; otherwise that fails the script
+//	evil                               a page of another origin, at $evil
+//	listens VAR NAME                   the port of 127.0.0.1 that a program waits on
 //	smalldisk SIZE [FOLDER]            a disk for the server's directory (root)
 //	fill [FOLDER] | empty [FOLDER]     to its last byte, and not any more
 func commands() map[string]func(*script, bool, []string) {
@@ -68,6 +78,7 @@ func commands() map[string]func(*script, bool, []string) {
 		"init": (*world).doInit, "serve": (*world).doServe, "terminate": (*world).doTerminate, "crash": (*world).doCrash,
 		"dump":    (*world).doDump,
 		"certify": (*world).doCertify, "site": (*world).doSite, "window": (*world).doWindow, "web": (*world).doWeb,
+		"member": (*world).doMember, "evil": (*world).doEvil, "listens": (*world).doListens,
 		"log": (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
 		"ownhost": (*world).doOwnHost, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -39,7 +37,7 @@ func openWindow() (*browser.Browser, error) {
 			return nil, err
 		}
 		chromium.running, err = browser.Start(context.Background(), browser.Options{
-			Map: map[string]string{"localhost": "127.0.0.1", "evil.test": "127.0.0.1"}, SPKI: []string{pin}, Dir: dir,
+			Map: map[string]string{"localhost": "127.0.0.1", evilName: "127.0.0.1"}, SPKI: []string{pin}, Dir: dir,
 		})
 		if err != nil {
 			return nil, err
@@ -61,6 +59,7 @@ func closeChromium() error {
 // A window is what a person has of the browser.
 type window struct {
 	*browser.Browser
+	person *person
 	held   *browser.Authenticator
 	fifo   *os.File
 	opened chan string // what the person's programs gave $BROWSER
@@ -68,6 +67,47 @@ type window struct {
 
 // handOver is the person's $BROWSER: it hands addresses to the window.
 const handOver = "#!/bin/sh\nprintf '%s\\n' \"$1\" >\"$HOME/opened\"\n"
+
+// doMember has a person enrol a passkey in a window and sign in with it.
+func (w *world) doMember(ts *script, args []string) error {
+	if err := want(args, 2, 2); err != nil {
+		return err
+	}
+	cmd, err := w.command("ada", []string{"vaultpam", "admin", "user", "add", args[0], "--role", args[1]})
+	if err != nil {
+		return err
+	}
+	invitation, err := output1(cmd)
+	if err != nil {
+		return err
+	}
+	if err := w.doWindow(ts, args[:1]); err != nil {
+		return err
+	}
+	win := w.people[args[0]].window
+	if err := errors.Join(win.Goto(invitation), win.Click("Make a passkey"), win.See("Keep your recovery codes")); err != nil {
+		return err
+	}
+	if cmd, err = w.command(args[0], []string{"vaultpam", "login", "--server", ts.Getenv("server")}); err != nil {
+		return err
+	}
+	login, err := launch(cmd)
+	if err != nil {
+		return err
+	}
+	defer login.kill()
+	url, err := win.next()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(win.Goto(url), win.Click("Sign in with a passkey")); err != nil {
+		return err
+	}
+	if code, err := login.wait(); err != nil || code != 0 {
+		return fmt.Errorf("exit code %d (%w); it said:\n%s", code, err, login.out.text())
+	}
+	return nil
+}
 
 // doWindow gives a person a window, with an authenticator that answers at once.
 func (w *world) doWindow(ts *script, args []string) error {
@@ -82,7 +122,7 @@ func (w *world) doWindow(ts *script, args []string) error {
 	if err != nil {
 		return err
 	}
-	p.window = &window{Browser: b, opened: make(chan string, 16)}
+	p.window = &window{Browser: b, person: p, opened: make(chan string, 16)}
 	if p.window.held, err = b.Authenticator(browser.Platform); err != nil {
 		return err
 	}
@@ -135,105 +175,4 @@ func (win *window) next() (string, error) {
 	case <-time.After(patience):
 		return "", fmt.Errorf("no program opened a browser within %s", patience)
 	}
-}
-
-// doWeb is what a person does in their window.
-func (w *world) doWeb(ts *script, args []string) error {
-	if len(args) < 2 {
-		return errors.New("want PERSON VERB …")
-	}
-	p, ok := w.people[args[0]]
-	if !ok || p.window == nil {
-		return fmt.Errorf("%s has no window", args[0])
-	}
-	verb, ok := verbs[args[1]]
-	if !ok {
-		return fmt.Errorf("there is no verb %q", args[1])
-	}
-	if err := want(args[2:], verb.least, verb.most); err != nil {
-		return err
-	}
-	return verb.do(w, ts, p.window, args[2:])
-}
-
-type verb struct {
-	least, most int
-	do          func(*world, *script, *window, []string) error
-}
-
-var verbs = map[string]verb{
-	"opens": {1, 1, func(_ *world, _ *script, win *window, a []string) error { return win.Goto(a[0]) }},
-	"follows": {0, 0, func(_ *world, _ *script, win *window, _ []string) error {
-		url, err := win.next()
-		if err != nil {
-			return err
-		}
-		return win.Goto(url)
-	}},
-	"clicks": {1, 1, func(_ *world, _ *script, win *window, a []string) error { return win.Click(a[0]) }},
-	"fills":  {2, 2, func(_ *world, _ *script, win *window, a []string) error { return win.Fill(a[0], a[1]) }},
-	"sees":   {1, 20, (*world).webSees},
-	"text": {0, 0, func(_ *world, ts *script, win *window, _ []string) error {
-		text, err := win.Text()
-		if err == nil {
-			_, err = fmt.Fprintln(ts.Stdout(), text)
-		}
-		return err
-	}},
-	"complains": {1, 1, webComplains},
-}
-
-// webComplains wants exactly one complaint about the pages so far, and forgives it.
-func webComplains(_ *world, _ *script, win *window, args []string) error {
-	pattern, err := regexp.Compile(args[0])
-	if err != nil {
-		return err
-	}
-	if got := win.Complaints(); len(got) != 1 || !pattern.MatchString(got[0]) {
-		return fmt.Errorf("the browser complains %q, want once about %q", got, pattern)
-	}
-	return nil
-}
-
-// looked are the views that axe-core has seen, by what they show.
-var looked struct {
-	sync.Mutex
-	views map[string]bool
-}
-
-// view names what is shown on a page: the address without what is random in it, and
-// the parts that are not hidden.
-const view = `location.origin + location.pathname.replace(/[A-Za-z0-9_-]{43}/, "ID") + " " +
-	[...document.querySelectorAll("[id]")].filter((e) => e.offsetParent !== null).map((e) => e.id).join(" ")`
-
-// webSees waits until the page shows all of this, and holds what it then shows to
-// the rules of accessibility, if no script has yet.
-func (w *world) webSees(_ *script, win *window, args []string) error {
-	if err := win.See(args...); err != nil {
-		return err
-	}
-	now, err := browser.Evaluate[string](win.Browser, view)
-	if err != nil || !strings.HasPrefix(now, "https://localhost:") {
-		return err
-	}
-	_, now, _ = strings.Cut(strings.TrimPrefix(now, "https://"), "/")
-	looked.Lock()
-	known := looked.views[now]
-	if looked.views == nil {
-		looked.views = map[string]bool{}
-	}
-	looked.views[now] = true
-	looked.Unlock()
-	if known {
-		return nil
-	}
-	axe, err := browser.AxeScript()
-	if err != nil {
-		return err
-	}
-	broken, holds, err := win.Axe(axe)
-	if err == nil && (len(broken) > 0 || holds == 0) {
-		err = fmt.Errorf("of axe-core's rules %d hold, and these do not: %+v", holds, broken)
-	}
-	return err
 }

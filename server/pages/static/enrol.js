@@ -56,7 +56,9 @@ function draw(rows) {
   $("qr").removeAttribute("hidden");
 }
 
-function enrolled(answer) {
+// enrolled shows what there is to keep, then the command to type. Who has no passkey
+// says who they are: their browser can't.
+function enrolled(answer, flags) {
   $("codes-handle").textContent = answer.handle;
   $("code-list").replaceChildren(
     ...answer.recovery_codes.map((text) => {
@@ -65,20 +67,21 @@ function enrolled(answer) {
       return item;
     }),
   );
-  $("command").textContent = `vaultpam login --server ${$("choose").dataset.server}${pin ? ` --pin ${pin}` : ""}`;
+  $("command").textContent = `vaultpam login --server ${$("choose").dataset.server}${pin ? ` --pin ${pin}` : ""}${flags}`;
   turn("codes");
 }
 
 on("passkey", "submit", async () => {
   const name = wanted("name", "The passkey needs a name.");
   const credential = await make(passkey.options, "stop");
-  enrolled(await post("/v1/enroll/passkey", { id: passkey.id, name, credential }));
+  enrolled(await post("/v1/enroll/passkey", { id: passkey.id, name, credential }), "");
 });
 $("stop").addEventListener("click", stop);
 
 on("finish", "submit", async () => {
   const code = wanted("code", "Type the six digits that the app shows now.");
-  enrolled(await post("/v1/enroll/finish", { token: invitation, code }));
+  const answer = await post("/v1/enroll/finish", { token: invitation, code });
+  enrolled(answer, ` --handle ${answer.handle} --totp`);
 });
 
 on("copy", "click", async () => {
