@@ -47,7 +47,7 @@ type script = testscript.TestScript
 //	keys NAME TEXT                     types keys; \r is Enter
 //	sendcode NAME PERSON [SECRET]      types a person's next TOTP code
 //	sees NAME REGEXP                   waits until it was written; stdout so far
-//	over NAME CODE                     waits for the end; its output is stdout
+//	over NAME CODE [DURATION]          waits for the end; its output is stdout
 //	overby TIME DURATION               the last over was then, or at most that later
 //	entry TYPE [FIELD=REGEXP…]         waits for an entry that dana can see
 //	forge PERSON NAME KEY=VALUE…       a certificate by hand

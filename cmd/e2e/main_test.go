@@ -121,8 +121,11 @@ func TestScripts(t *testing.T) {
 }
 
 func condition(name string) (bool, error) {
-	if name == "root" {
+	switch name {
+	case "root":
 		return isRoot(), nil
+	case "campaign":
+		return os.Getenv("VAULTPAM_CAMPAIGN") == "1", nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

@@ -2,7 +2,7 @@
 // then the command to type next.
 
 import { $, Refusal, copy, on, post, run, status, turn, wanted } from "./base.js";
-import { make, stop, supported } from "./passkey.js";
+import { make, stop, supported, usualName } from "./passkey.js";
 
 // The link is https://HOST/enroll#TOKEN[.PIN], token and pin in base64url. The
 // fragment is no part of a request; it leaves the address bar and the history
@@ -40,8 +40,7 @@ function offer(refusal) {
   $("passkey-refusal").hidden = able;
   $("passkey-refusal").textContent = able ? "" : reason || "This server offers no passkey.";
   $("totp").open = !able;
-  const system = navigator.userAgentData?.platform;
-  $("name").value = system ? `Passkey on ${system}` : "Passkey";
+  $("name").value = usualName();
 }
 
 // draw makes a picture of the rows of a QR code, with its quiet zone.
