@@ -68,6 +68,7 @@ type script = testscript.TestScript
 //	web PERSON waits | touches         it waits for a touch, which then comes
 //	web PERSON steals PERSON [cookies] copies somebody's passkeys, or their cookies
 //	web PERSON complains REGEXP        the browser did; otherwise that fails the script
+//	web PERSON pictures NAME           docs/images/NAME.png, which -update takes anew
 //	evil                               a page of another origin, at $evil
 //	listens VAR NAME                   the port of 127.0.0.1 that a program waits on
 //	smalldisk SIZE [FOLDER]            a disk for the server's directory (root)

@@ -25,6 +25,9 @@ var root string
 // keep leaves what the scripts made, to be looked at.
 var keep = flag.Bool("keep", false, "keep the scripts' directories")
 
+// update has the scripts take the pictures in docs/images anew.
+var update = flag.Bool("update", false, "rewrite the scripts' pictures in docs/images")
+
 // built names programs to test in place of the tree's: those of a release.
 var built = flag.String("built", "", "directory of the programs to test (default: build them)")
 

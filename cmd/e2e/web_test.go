@@ -3,8 +3,13 @@
 package e2e_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,6 +59,7 @@ var verbs = map[string]verb{
 	"touches":   {0, 0, func(_ *world, _ *script, win *window, _ []string) error { return win.held.Touch() }},
 	"steals":    {1, 2, webSteals},
 	"complains": {1, 1, webComplains},
+	"pictures":  {1, 1, webPictures},
 }
 
 // webFollows opens what a program of the person opens next, which is stdout.
@@ -134,6 +140,38 @@ func webComplains(_ *world, _ *script, win *window, args []string) error {
 	got := win.Complaints()
 	if len(got) == 0 || slices.ContainsFunc(got, func(c string) bool { return !pattern.MatchString(c) }) {
 		return fmt.Errorf("the browser complains %q, want about %q alone", got, pattern)
+	}
+	return nil
+}
+
+// pictureWidth is what pages in docs/images are wide, in pixels.
+const pictureWidth = 800
+
+// webPictures wants a picture of that name in docs/images, which -update takes.
+func webPictures(_ *world, _ *script, win *window, args []string) error {
+	shot, err := win.Shot()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join("..", "..", "docs", "images", args[0]+".png")
+	if *update {
+		smaller, err := browser.Small(shot)
+		if err == nil {
+			err = os.WriteFile(path, smaller, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("%w\nhint: go test ./cmd/e2e -run TestScripts -update", err)
+	}
+	defer f.Close()
+	for _, picture := range []io.Reader{f, bytes.NewReader(shot)} {
+		if c, err := png.DecodeConfig(picture); err != nil || c.Width != pictureWidth {
+			return fmt.Errorf("a picture %s of %d pixels' width, want %d (%w)", path, c.Width, pictureWidth, err)
+		}
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func (w *world) doWindow(ts *script, args []string) error {
 	if p.window.held, err = b.Authenticator(browser.Platform); err != nil {
 		return err
 	}
-	if err := b.Screen(1024, 768, browser.Light); err != nil {
+	if err := b.Screen(pictureWidth, 640, browser.Light); err != nil {
 		return err
 	}
 	return p.listen()
