@@ -235,7 +235,7 @@ func (l *Login) Deny(id string, browser []byte, source netip.Addr) error {
 		if err := c.bind(browser); err != nil {
 			return err
 		}
-		l.Log.Warn("a sign-in was turned down in the browser", "asked from", c.client.Source, "machine", c.client.Machine, "turned down from", source)
+		l.Log.Warn("a sign-in was turned down in the browser", "asked_from", c.client.Source, "machine", c.client.Machine, "turned_down_from", source)
 		for _, other := range l.ceremonies.open {
 			if other == c || c.purpose == PurposeConfirm && other.purpose == PurposeConfirm && other.signIn == c.signIn {
 				other.end(errDenied)
