@@ -121,7 +121,11 @@ func (a *app) span(g api.Grant) string {
 	if !g.Until.IsZero() {
 		s += " until " + a.local(g.Until)
 	}
-	if g.Touch != 0 {
+	switch g.Touch {
+	case 0:
+	case 1:
+		s += ", with a touch in the minute before"
+	default:
 		s += fmt.Sprintf(", with a touch in the %d minutes before", g.Touch)
 	}
 	return s

@@ -235,17 +235,23 @@ func (l *Login) View(id string) (View, error) {
 var errDenied = &access.Refusal{
 	Kind:    access.Forbidden,
 	Message: "it was turned down in the browser",
-	Hint:    "vaultpam login, if it was you who asked",
+	Hint:    "the same again, if it was you who asked",
 }
 
-// Deny ends a ceremony that its person did not ask for.
+// Deny ends a ceremony that its person did not ask for. An ssh that waits for a touch
+// may have brought two pages, one by its program and one by the relay: turning down
+// one of them turns down what else the session asks its person to confirm.
 func (l *Login) Deny(id string, browser []byte, source netip.Addr) error {
 	return l.ceremonies.with(id, func(c *ceremony) error {
 		if err := c.bind(browser); err != nil {
 			return err
 		}
 		l.Log.Warn("a sign-in was turned down in the browser", "asked_from", c.client.Source, "machine", c.client.Machine, "turned_down_from", source)
-		c.end(errDenied)
+		for _, other := range l.ceremonies.open {
+			if other == c || c.purpose == PurposeConfirm && other.purpose == PurposeConfirm && other.signIn == c.signIn {
+				other.end(errDenied)
+			}
+		}
 		return nil
 	})
 }

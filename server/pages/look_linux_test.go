@@ -2,13 +2,8 @@ package pages_test
 
 import (
 	"bytes"
-	"cmp"
 	"flag"
-	"image"
-	"image/color"
-	"image/draw"
 	"image/png"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -141,7 +136,9 @@ func (v *visitor) pictured(name string, width int) {
 	path := filepath.Join("..", "..", "docs", "images", name)
 	if *update {
 		v.ok(os.MkdirAll(filepath.Dir(path), 0o755))
-		v.ok(os.WriteFile(path, small(v.T, shot), 0o644))
+		smaller, err := browser.Small(shot)
+		v.ok(err)
+		v.ok(os.WriteFile(path, smaller, 0o644))
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -155,33 +152,6 @@ func (v *visitor) pictured(name string, width int) {
 	if kept.Width != width || now.Width != width {
 		v.Errorf("%s is %d pixels wide and the page %d, want %d", name, kept.Width, now.Width, width)
 	}
-}
-
-// small encodes a picture with a palette of its most frequent colours, which takes a
-// third of the room: what is left over are edges of letters.
-func small(t *testing.T, shot []byte) []byte {
-	t.Helper()
-	img, err := png.Decode(bytes.NewReader(shot))
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[color.Color]int{}
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			seen[img.At(x, y)]++
-		}
-	}
-	brightness := func(c color.Color) uint32 { r, g, b, _ := c.RGBA(); return r<<2 + g<<1 + b }
-	palette := slices.SortedFunc(maps.Keys(seen), func(a, b color.Color) int {
-		return cmp.Or(cmp.Compare(seen[b], seen[a]), cmp.Compare(brightness(a), brightness(b)))
-	})
-	out := image.NewPaletted(img.Bounds(), palette[:min(len(palette), 256)])
-	draw.Draw(out, out.Bounds(), img, image.Point{}, draw.Src)
-	var b bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, out); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
 }
 
 // TestKeyboardAlone goes from the invitation to the sign-in with Tab, Enter, Space

@@ -1,7 +1,7 @@
 // Answering what a machine asked for: with a passkey, or with "This wasn't me".
 
 import { $, Refusal, idle, on, post, run, sentence, turn, wanted } from "./base.js";
-import { make, stop, use } from "./passkey.js";
+import { make, stop, use, usualName } from "./passkey.js";
 
 const ceremony = `/v1/ceremonies/${encodeURIComponent($("ask").dataset.ceremony)}`;
 
@@ -58,6 +58,7 @@ if ($("sso")) {
 }
 
 if ($("register")) {
+  $("name").value = usualName();
   on("register", "submit", async () => {
     const name = wanted("name", "The passkey needs a name.");
     const credential = await make(creation, "stop-make");
