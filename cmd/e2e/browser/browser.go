@@ -112,7 +112,7 @@ func (o Options) switches(path, profile string, more []string) []chromedp.ExecAl
 	list := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path),
 		chromedp.UserDataDir(profile),
-		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+filepath.Join(profile, "cache")),
+		chromedp.Env("TZ=UTC", "HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+filepath.Join(profile, "cache")),
 		chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("host-resolver-rules", o.rules()),
 		chromedp.Flag("disable-component-update", true),
