@@ -129,8 +129,8 @@ func TestEnrolByPasskey(t *testing.T) {
 			t.Errorf("the token is in a request line: %s", r)
 		}
 	}
-	if shown, err := v.Text(); err != nil || strings.Contains(shown, carol.codes[0]) {
-		t.Errorf("the recovery codes are still shown (%v): %s", err, shown)
+	if left, err := browser.Evaluate[string](v.Browser, "document.documentElement.textContent"); err != nil || strings.Contains(left, carol.codes[0]) {
+		t.Errorf("the page still holds the recovery codes (%v): %s", err, left)
 	}
 }
 
@@ -331,6 +331,12 @@ func TestSSO(t *testing.T) {
 	if got := <-called; got != "/back?code=once" {
 		t.Errorf("the provider was called with %s", got)
 	}
+	for _, to := range []string{"http://" + otherName + "/", "javascript://127.0.0.1:80/%0adocument.title='owned'", "javascript:0", "/device", "//" + otherName + "/", "data:text/html,owned"} {
+		v.desk.leads(c, to)
+		v.opens("/signin/" + c.page.ID)
+		v.clicks("Sign in with Example Login")
+		v.sees("The address of the company's sign-in is not an https address.")
+	}
 }
 
 // Chromium's own exceptions, each as it really comes.
@@ -446,6 +452,58 @@ func TestBrowserWithoutJSON(t *testing.T) {
 	defer v.desk.mu.Unlock()
 	if len(carol.keys) != 1 || !slices.Contains(carol.keys[0].Transport, protocol.Internal) {
 		t.Errorf("carol's passkeys: %+v, want one of this machine's", carol.keys)
+	}
+}
+
+// Whatever answers, or does not, the page says so in a sentence.
+func TestAnswersThatAreNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer func(http.ResponseWriter)
+		want   string
+	}{
+		"a proxy's page": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write([]byte("<h1>Bad Gateway</h1>"))
+		}, "The server gave an answer that this page can't read. What to do: try again in a minute"},
+		"a redirect": {func(w http.ResponseWriter) {
+			w.Header().Set("Location", "/v1/elsewhere")
+			w.WriteHeader(http.StatusSeeOther)
+		}, "The server can't be reached. What to do: look at your network connection"},
+		"too many": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = w.Write([]byte(`{"detail": "there were too many tries", "retry_after": 90}`))
+		}, "There were too many tries. What to do: try again in 90 seconds"},
+		"a refusal without a reason": {func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte(`{}`))
+		}, "The server refused, and did not say why."},
+		"an id that leads elsewhere": {func(w http.ResponseWriter) {
+			_, _ = w.Write([]byte(`{"id": "../../enroll"}`))
+		}, "The server gave an answer that this page can't read."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisitor(t)
+			v.desk.answers(c.answer)
+			v.opens("/device")
+			v.fills("Code on that machine's screen", "bdfg-hjkl")
+			v.clicks("Go on")
+			v.sees(c.want)
+			if at, err := v.Location(); err != nil || at != origin+"/device" {
+				t.Errorf("the page is %s (%v)", at, err)
+			}
+		})
+	}
+}
+
+func TestBrowserWithoutJavaScript(t *testing.T) {
+	v := newVisitor(t)
+	v.ok(v.WithoutScripts())
+	c := v.desk.add(asked(pages.ToSignIn))
+	for _, path := range []string{"/enroll", "/device", "/signin/" + c.page.ID} {
+		v.opens(path)
+		v.sees("This page needs JavaScript, because passkeys do.", "vaultpam login --totp")
 	}
 }
 

@@ -35,6 +35,7 @@ type invitation struct {
 	person  *person
 	secret  string
 	uri     string
+	expires time.Time
 	refusal string // why there is no passkey
 	kinds   []protocol.CredentialParameter
 	session *webauthn.SessionData
@@ -59,7 +60,7 @@ func (d *desk) invite(p *person, changes ...func(*invitation)) (*invitation, str
 	}
 	token := make([]byte, 32)
 	_, _ = rand.Read(token) // never fails
-	inv := &invitation{person: p, secret: key.Secret(), uri: key.URL()}
+	inv := &invitation{person: p, secret: key.Secret(), uri: key.URL(), expires: time.Now().Add(24 * time.Hour)}
 	for _, change := range changes {
 		change(inv)
 	}
@@ -107,7 +108,7 @@ func (d *desk) enrollBegin(_ *http.Request, q api.EnrollBeginRequest) (any, erro
 		return nil, err
 	}
 	begun := enrollBegun{
-		EnrollBeginResponse: api.EnrollBeginResponse{Handle: inv.person.handle, Secret: inv.secret, URI: inv.uri, Expires: time.Now().Add(24 * time.Hour)},
+		EnrollBeginResponse: api.EnrollBeginResponse{Handle: inv.person.handle, Secret: inv.secret, URI: inv.uri, Expires: inv.expires},
 		QR:                  rows, PasskeyRefusal: inv.refusal,
 	}
 	if inv.refusal != "" {

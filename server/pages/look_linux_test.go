@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vaultpam/vaultpam/cmd/e2e/browser"
 	"github.com/vaultpam/vaultpam/server/pages"
@@ -56,6 +57,10 @@ func sights() []sight {
 		}},
 		{"sign-in", signIn(pages.ToSignIn, func(*ceremony) {})},
 		{"sign-in-code", signIn(pages.ToSignIn, func(c *ceremony) { c.page.CodeShown, c.page.SSO = "BDFG-HJKL", "Example Login" })},
+		{"sign-in-long", signIn(pages.ToConfirm, func(c *ceremony) {
+			long := strings.Repeat("carols-very-long-laptop", 12)
+			c.page.Machine, c.page.Program, c.page.Address, c.page.What, c.page.SSO, c.page.CodeShown = long, long, long, long, long, long
+		})},
 		{"confirm", signIn(pages.ToConfirm, func(*ceremony) {})},
 		{"add-passkey", func(v *visitor) {
 			v.enrols()
@@ -75,6 +80,7 @@ func sights() []sight {
 
 // fixed makes an invitation look the same in every picture.
 func fixed(inv *invitation) {
+	inv.expires = time.Date(2026, 11, 24, 21, 0, 0, 0, time.UTC)
 	inv.secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 	inv.uri = "otpauth://totp/" + siteName + ":carol?secret=" + inv.secret + "&issuer=" + siteName
 }
@@ -133,6 +139,9 @@ func (v *visitor) fits(script string) {
 // pictured wants a picture of that name and width in docs/images.
 func (v *visitor) pictured(name string, width int) {
 	v.Helper()
+	// A cursor that blinks would make every picture another one.
+	_, err := browser.Evaluate[any](v.Browser, "void document.activeElement.blur()")
+	v.ok(err)
 	shot, err := v.Shot()
 	v.ok(err)
 	path := filepath.Join("..", "..", "docs", "images", name)
@@ -168,9 +177,9 @@ func small(t *testing.T, shot []byte) []byte {
 			seen[img.At(x, y)]++
 		}
 	}
-	brightness := func(c color.Color) uint32 { r, g, b, _ := c.RGBA(); return r<<2 + g<<1 + b }
+	number := func(c color.Color) uint64 { r, g, b, _ := c.RGBA(); return uint64(r)<<32 | uint64(g)<<16 | uint64(b) }
 	palette := slices.SortedFunc(maps.Keys(seen), func(a, b color.Color) int {
-		return cmp.Or(cmp.Compare(seen[b], seen[a]), cmp.Compare(brightness(a), brightness(b)))
+		return cmp.Or(cmp.Compare(seen[b], seen[a]), cmp.Compare(number(a), number(b)))
 	})
 	out := image.NewPaletted(img.Bounds(), palette[:min(len(palette), 256)])
 	draw.Draw(out, out.Bounds(), img, image.Point{}, draw.Src)
