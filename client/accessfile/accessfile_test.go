@@ -234,6 +234,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := accessfile.Parse(data)
 		if err != nil {
+			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' && r != '\n' || 0x7f <= r && r < 0xa0 || r == 0x2028 }) {
+				t.Fatalf("the refusal %q holds what a terminal acts on", err)
+			}
 			return
 		}
 		text, err := accessfile.Write(file)
