@@ -255,3 +255,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The example of the documentation is a file, and says no more than it shows.
+func TestDocumentationExample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/access.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	f := parse(t, example)
+	if len(f.Groups) != 1 || len(f.Targets) != 1 || len(f.Grants) != 2 || len(f.Guardrails) != 1 {
+		t.Errorf("%+v", f)
+	}
+}
