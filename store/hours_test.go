@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"archive/zip"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
@@ -175,6 +176,32 @@ func TestHoursAskNoMachine(t *testing.T) {
 	got := store.ZoneDatabase + " " + hex.EncodeToString(sum[:])
 	if want := "2025c 8f55634d05f8bca1f7bc7c69c5933428c69357e0bdf565e5ba224e3f88ff12e8"; got != want {
 		t.Errorf("time zone database %s, want %s: a newer one changes its version as well, and the release notes name the zones that differ", got, want)
+	}
+}
+
+// Every zone of the database is one that hours can be in, and is right about a
+// moment that Go's own copy of it knows.
+func TestHoursInEveryZone(t *testing.T) {
+	archive, err := zip.OpenReader("zoneinfo.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	at := moment(t, "2020-07-01T12:34:00Z")
+	for _, f := range archive.File {
+		h := hours(t, "Mon-Sun 08:00-18:00 "+f.Name)
+		place, err := time.LoadLocation(f.Name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		shows := at.In(place).Format("15:04")
+		if got, want := h.Open(at), "08:00" <= shows && shows < "18:00"; got != want {
+			t.Errorf("%s at %s: open %t, want %t", h, shows, got, want)
+		}
+	}
+	if len(archive.File) < 500 {
+		t.Errorf("only %d zones", len(archive.File))
 	}
 }
 

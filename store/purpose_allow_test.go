@@ -145,6 +145,7 @@ func TestAllowsForward(t *testing.T) {
 		{"*:443", "192.0.2.1", 443, true},
 		{"*:443", "192.0.2.1", 80, false},
 		{"*:*", "a b", 80, false}, {"*:*", "", 80, false}, {"*:*", "a\x00", 80, false}, {"*:*", "127.1", 80, false}, {"*:*", "[::1]", 80, false},
+		{"*:*", "fe80::1%eth0", 80, false},
 		{"*:*", "a", 0, false}, {"*:*", "a", 65536, false}, {"*:*", "a", 1<<32 - 1, false},
 		{"localhost:80", "127.0.0.1", 80, false}, // a name is no address here
 		{"localhost:80", "localhost", 80, true},
