@@ -37,6 +37,9 @@ type Config struct {
 	// CheckTargets is when the server looks each day which other ways into its
 	// targets there are: HH:MM in UTC, or "off".
 	CheckTargets string `yaml:"check_targets,omitempty" env:"VAULTPAMD_CHECK_TARGETS"`
+	// AttestationRoots is a PEM file with the certificates of those makers of
+	// authenticators whose models the setting "authenticators" names.
+	AttestationRoots string `yaml:"attestation_roots,omitempty" env:"VAULTPAMD_ATTESTATION_ROOTS"`
 }
 
 // A ListenConfig says where the server listens, as [ADDRESS]:PORT.

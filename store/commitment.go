@@ -20,6 +20,10 @@ type Field string
 const (
 	FieldHandle Field = "handle"
 	FieldSource Field = "source"
+	// FieldFactor is what a person calls one of their factors.
+	FieldFactor Field = "factor"
+	// FieldMachine is the name of the machine that a sign-in was asked for on.
+	FieldMachine Field = "machine"
 	// FieldDoors is the text of a DoorReport.
 	FieldDoors Field = "doors"
 )
