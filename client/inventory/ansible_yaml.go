@@ -98,6 +98,9 @@ func (r *yamlReader) merged(n *yaml.Node, depth int) ([]pair, error) {
 		if v := follow(value); v.Kind == yaml.SequenceNode {
 			sources = v.Content
 		}
+		if r.left -= len(sources); r.left < 0 {
+			return nil, errTooLong
+		}
 		for _, s := range sources {
 			if s = follow(s); s.Kind != yaml.MappingNode {
 				return nil, fmt.Errorf("line %d: want a mapping to merge", s.Line)
