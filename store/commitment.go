@@ -20,6 +20,8 @@ type Field string
 const (
 	FieldHandle Field = "handle"
 	FieldSource Field = "source"
+	// FieldEmail is the text of an Email.
+	FieldEmail Field = "email"
 	// FieldDoors is the text of a DoorReport.
 	FieldDoors Field = "doors"
 )

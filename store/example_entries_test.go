@@ -61,6 +61,12 @@ func examples() []*store.Entry {
 		&store.RecoveryCreated{User: user, Codes: hash, Count: 10},
 		&store.SignInSucceeded{User: user, Factor: 34, Kind: store.FactorRecovery, Token: hash, Expires: 1_800_000_000_000, Source: commitment, Code: 7},
 		&store.SignInStopped{User: user, Count: 60},
+
+		&store.UserContact{User: user, Email: commitment},
+		&store.UserContact{User: user},
+		&store.RecoveryBegun{User: user, Ready: 1_700_000_086_400},
+		&store.RecoveryStopped{User: user, Begun: 40},
+		&store.RecoveryFinished{User: user, Begun: 40},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

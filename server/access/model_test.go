@@ -24,6 +24,7 @@ type model struct {
 	checks    map[store.Index]*store.TargetChecked
 	selfGrant bool
 	serial    store.Serial // the last
+	recovery  *modelRecovery
 }
 
 type modelUser struct {
@@ -32,6 +33,9 @@ type modelUser struct {
 	set      *store.RecoveryCreated // of recovery codes
 	setEntry store.Index
 	used     map[uint64]bool // of the set, by number
+	enrolled bool
+	handle   store.Commitment
+	contact  store.Commitment
 }
 
 type modelSignIn struct {
@@ -60,18 +64,23 @@ func newModel(c *company) *model {
 func (m *model) see(e *store.Entry) {
 	m.company.Helper()
 	m.judge(e)
+	m.seeRecovery(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.selfGrant = v.Value == store.SelfGrantAllowed
 	case *store.UserAdded:
-		m.users[v.User] = &modelUser{admin: slices.Contains(v.Roles, store.RoleAdministrator)}
+		m.users[v.User] = &modelUser{admin: slices.Contains(v.Roles, store.RoleAdministrator), handle: v.Handle}
 	case *store.UserRemoved:
 		delete(m.users, v.User)
+		if m.recovery != nil && m.recovery.user == v.User {
+			m.recovery = nil
+		}
 		// The worlds use an ID again; whoever has it then starts with nothing.
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
 	case *store.FactorEnrolled:
 		m.users[v.User].lastStep = v.Step
+		m.users[v.User].enrolled = true
 		m.users[v.User].set = nil
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 	case *store.SignInSucceeded:
@@ -116,6 +125,7 @@ func (m *model) judge(e *store.Entry) {
 		m.company.Helper()
 		m.company.Fatalf("entry %d, %+v: %s", e.Index, e.Event, why)
 	}
+	m.judgeAdministrator(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
