@@ -37,6 +37,10 @@ type Config struct {
 	// CheckTargets is when the server looks each day which other ways into its
 	// targets there are: HH:MM in UTC, or "off".
 	CheckTargets string `yaml:"check_targets,omitempty" env:"VAULTPAMD_CHECK_TARGETS"`
+	// RecoverPause is how long the administrators have to stop a recovery, from 1h
+	// to 168h; empty is DefaultRecoverPause.
+	RecoverPause string        `yaml:"recover_pause,omitempty" env:"VAULTPAMD_RECOVER_PAUSE"`
+	Notices      NoticesConfig `yaml:"notices,omitempty"`
 }
 
 // A ListenConfig says where the server listens, as [ADDRESS]:PORT.
@@ -208,6 +212,12 @@ func (c *Config) check() error {
 		return fmt.Errorf("log.level: %q: want debug, info, warn or error", c.Log.Level)
 	}
 	if err := c.TLS.check(c.Name); err != nil {
+		return err
+	}
+	if err := c.Notices.check(); err != nil {
+		return err
+	}
+	if _, err := c.recoverPause(); err != nil {
 		return err
 	}
 	_, _, err := c.checkTime()

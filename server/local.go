@@ -48,6 +48,9 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalSetup, n.localSetup),
 		on(n, RouteLocalSetting, n.localSetting),
 		on(n, RouteLocalClock, n.localClock),
+		on(n, RouteLocalRecovery, n.localRecovery),
+		on(n, RouteLocalRecover, n.localRecover),
+		on(n, RouteLocalRecoveryStop, n.localRecoveryStop),
 		{RouteLocalBackup, n.localBackup},
 	})
 }

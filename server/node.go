@@ -16,6 +16,7 @@ import (
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/ledger"
 	"github.com/vaultpam/vaultpam/server/login"
+	"github.com/vaultpam/vaultpam/server/notice"
 	"github.com/vaultpam/vaultpam/server/relay"
 	"github.com/vaultpam/vaultpam/store"
 	"github.com/vaultpam/vaultpam/store/recording"
@@ -45,6 +46,7 @@ type Node struct {
 	recordings *recording.Store
 	hosts      *hostKeys
 	relay      *relay.Relay
+	notices    *notice.Notices // nil where none are configured
 	unended    unended
 	errands    *errands
 	release    func()
@@ -99,6 +101,9 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.login, err = login.New(login.Config{Ledger: n.ledger, Sealer: sealer, Now: n.Now, Random: n.Random, Log: n.Log})
 	if err != nil {
+		return err
+	}
+	if err := n.openNotices(ctx); err != nil {
 		return err
 	}
 	return n.openRelay()
@@ -218,6 +223,9 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.endUnended(ctx) })
 	group.Go(func() error { return n.recoverRecordings(ctx) })
 	group.Go(func() error { return n.checkNightly(ctx) })
+	if n.notices != nil {
+		group.Go(func() error { return n.notices.Run(ctx) })
+	}
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():
