@@ -140,11 +140,7 @@ func (n *Notices) deliver(ctx context.Context, c *channel) error {
 			}
 			continue
 		}
-		err := n.try(ctx, c, p)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err == nil {
+		if n.try(ctx, c, p) == nil {
 			failures = 0
 			continue
 		}
@@ -159,42 +155,43 @@ func (n *Notices) deliver(ctx context.Context, c *channel) error {
 // waits for another time. If the process dies between sending and marking, it is
 // sent again with the same ID.
 func (n *Notices) try(ctx context.Context, c *channel, p *pending) error {
-	now := n.Now()
 	log := n.Log.With("way", c.way.String(), "kind", string(p.kind), "entry", uint64(p.entry))
-	var err error
 	if !p.sent {
-		err = c.send(ctx, p.delivery)
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // it was not the receiver's fault
-	}
-	var never permanentError
-	switch {
-	case err == nil:
-	case errors.As(err, &never):
-		log.Error("a notice is not taken, and given up", "error", err)
-		err = nil
-	case store.At(now)-p.Made >= store.Millis(n.retry.life/time.Millisecond):
-		log.Error("a notice could not be sent for a day, and is given up", "error", err)
-		err = nil
-	default:
-		p.failures++
-		pause := n.retry.pause(p.failures, n.Random)
-		var later laterError
-		if errors.As(err, &later) {
-			pause = max(pause, min(later.after, n.retry.most))
+		err := c.send(ctx, p.delivery)
+		if ctx.Err() != nil {
+			return ctx.Err() // it was not the receiver's fault
 		}
-		log.Warn("a notice could not be sent, and is tried again", "in", pause.Round(time.Second).String(), "error", err)
-		c.again(p, now.Add(pause))
-		return err
+		var never permanentError
+		switch {
+		case err == nil:
+		case errors.As(err, &never):
+			log.Error("a notice is not taken, and given up", "error", err)
+		case store.At(n.Now())-p.Made >= store.Millis(n.retry.life/time.Millisecond):
+			log.Error("a notice could not be sent for a day, and is given up", "error", err)
+		default:
+			in := n.later(c, p, err)
+			log.Warn("a notice could not be sent, and is tried again", "in", in.Round(time.Second).String(), "error", err)
+			return err
+		}
+		p.sent = true // or given up: it is not tried again
 	}
-	p.sent = true
 	if err := n.backend.WriteSide(ctx, p.remove()); err != nil {
 		log.Error("a notice was sent and can't be marked as sent: after a restart it is sent again", "error", err)
-		p.failures++
-		c.again(p, now.Add(n.retry.pause(p.failures, n.Random)))
+		n.later(c, p, err)
 		return err
 	}
 	c.done(p)
 	return nil
+}
+
+// later lets a delivery wait for another try, and says how long.
+func (n *Notices) later(c *channel, p *pending, err error) time.Duration {
+	p.failures++
+	in := n.retry.pause(p.failures, n.Random)
+	var asked laterError
+	if errors.As(err, &asked) {
+		in = max(in, min(asked.after, n.retry.most))
+	}
+	c.again(p, n.Now().Add(in))
+	return in
 }
