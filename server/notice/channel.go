@@ -59,9 +59,10 @@ func (e laterError) Unwrap() error { return e.error }
 
 // A channel is one way out and what waits for it.
 type channel struct {
-	way  way
-	send func(context.Context, *delivery) error
-	wake chan struct{} // holds one token while something new waits
+	way   way
+	send  func(context.Context, *delivery) error
+	bound int           // of what waits
+	wake  chan struct{} // holds one token while something new waits
 
 	mu      sync.Mutex // guards what follows
 	waiting []*pending // the oldest first
@@ -78,27 +79,48 @@ type pending struct {
 }
 
 func newChannel(w way, send func(context.Context, *delivery) error) *channel {
-	return &channel{way: w, send: send, wake: make(chan struct{}, 1)}
+	return &channel{way: w, send: send, bound: maxWaiting, wake: make(chan struct{}, 1)}
 }
 
-// add lets a delivery wait, and returns what takes the oldest away where that is
-// one too many.
-func (c *channel) add(d *delivery, now time.Time) []store.SideWrite {
+// room makes room for new deliveries: the oldest of those that wait go, and of
+// the new ones those for which there is none anyhow. It returns the new ones that
+// may be added, what takes the others away, and how many these were.
+func (c *channel) room(fresh []*delivery) (kept []*delivery, gone []store.SideWrite, dropped int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var gone []store.SideWrite
-	if len(c.waiting) >= maxWaiting {
-		oldest := slices.IndexFunc(c.waiting, func(p *pending) bool { return !p.busy })
-		gone = c.waiting[oldest].remove()
-		c.waiting = slices.Delete(c.waiting, oldest, oldest+1)
-		c.dropped++
+	busy := 0
+	if slices.ContainsFunc(c.waiting, func(p *pending) bool { return p.busy }) {
+		busy = 1 // what is on its way stays
 	}
+	if over := len(fresh) + busy - c.bound; over > 0 {
+		for _, d := range fresh[:over] {
+			gone = append(gone, d.remove()...)
+		}
+		fresh, dropped = fresh[over:], over
+	}
+	over := len(c.waiting) + len(fresh) - c.bound
+	c.waiting = slices.DeleteFunc(c.waiting, func(p *pending) bool {
+		if over <= 0 || p.busy {
+			return false
+		}
+		gone = append(gone, p.remove()...)
+		over--
+		dropped++
+		return true
+	})
+	c.dropped += dropped
+	return fresh, gone, dropped
+}
+
+// add lets a delivery wait.
+func (c *channel) add(d *delivery, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.waiting = append(c.waiting, &pending{delivery: d, due: now})
 	select {
 	case c.wake <- struct{}{}:
 	default: // the sender will look anyway
 	}
-	return gone
 }
 
 // next takes what is due first, or says how long until something is.

@@ -2,8 +2,12 @@ package notice
 
 import "time"
 
-// MaxWaiting is how many deliveries wait on one way at most.
-const MaxWaiting = maxWaiting
+// Bound lets no more deliveries wait on one way.
+func (n *Notices) Bound(most int) {
+	for _, c := range n.channels {
+		c.bound = most
+	}
+}
 
 // Hurry has everything tried again at once, for tests that can't wait.
 func (n *Notices) Hurry(first, most time.Duration) {

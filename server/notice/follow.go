@@ -74,38 +74,38 @@ func (n *Notices) read(ctx context.Context) error {
 		n.cursor = next
 		return nil
 	}
+	return n.keep(ctx, found, next)
+}
+
+// keep makes deliveries and the cursor durable, and lets the deliveries wait.
+func (n *Notices) keep(ctx context.Context, found []*delivery, next store.Index) error {
 	writes := []store.SideWrite{cursorWrite(next)}
-	for _, d := range found {
-		w, err := d.write()
-		if err != nil {
-			return err
+	var ready []*delivery
+	for _, c := range n.channels {
+		fresh := slices.DeleteFunc(slices.Clone(found), func(d *delivery) bool { return d.way != c.way })
+		kept, gone, dropped := c.room(fresh)
+		if dropped > 0 {
+			n.Log.Error("too many notices wait, and the oldest are dropped", "way", c.way.String(), "dropped", dropped)
 		}
-		writes = append(writes, w)
+		for _, d := range kept {
+			w, err := d.write()
+			if err != nil {
+				return err
+			}
+			writes = append(writes, w)
+		}
+		writes, ready = append(writes, gone...), append(ready, kept...)
 	}
 	if err := n.backend.WriteSide(ctx, writes); err != nil {
 		return err
 	}
 	n.cursor, n.saved = next, next
-	return n.enqueue(ctx, found)
-}
-
-// enqueue hands deliveries that are kept to their channels, and drops the oldest
-// where too many wait.
-func (n *Notices) enqueue(ctx context.Context, found []*delivery) error {
-	var gone []store.SideWrite
-	for _, d := range found {
+	for _, d := range ready {
 		if c := n.channel(d); c != nil {
-			dropped := c.add(d, n.Now())
-			if len(dropped) > 0 {
-				n.Log.Error("too many notices wait, and the oldest is dropped", "way", c.way.String(), "dropped", c.dropped)
-			}
-			gone = append(gone, dropped...)
+			c.add(d, n.Now())
 		}
 	}
-	if len(gone) == 0 {
-		return nil
-	}
-	return n.backend.WriteSide(ctx, gone)
+	return nil
 }
 
 // derive returns the deliveries of the entries from one index to another, in the

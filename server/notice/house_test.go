@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -298,3 +299,5 @@ func (h *house) employ(handle, email string, roles ...store.Role) *person {
 }
 
 func (h *house) index() store.Index { return h.ledger.State().Next() }
+
+func tokenHash(token [32]byte) store.Hash { return sha256.Sum256(token[:]) }

@@ -83,15 +83,15 @@ func TestMail(t *testing.T) {
 // TestMailWithoutTLS: where there is no TLS, or not the right one, the server
 // hears neither a password nor a mail.
 func TestMailWithoutTLS(t *testing.T) {
-	clear, secure, other := newPost(t, inTheClear), newPost(t, withSTARTTLS), newPostFor(t, withSTARTTLS, net.IPv4(192, 0, 2, 1))
+	plain, secure, other := newPost(t, inTheClear), newPost(t, withSTARTTLS), newPostFor(t, withSTARTTLS, net.IPv4(192, 0, 2, 1))
 	strange := secure.config(notice.STARTTLS)
 	strange.Roots = x509.NewCertPool()
 	for name, tc := range map[string]struct {
 		config notice.MailConfig
 		want   string
 	}{
-		"no STARTTLS":       {clear.config(notice.STARTTLS), "offers no STARTTLS"},
-		"no TLS":            {clear.config(notice.ImplicitTLS), "connecting to the mail server"},
+		"no STARTTLS":       {plain.config(notice.STARTTLS), "offers no STARTTLS"},
+		"no TLS":            {plain.config(notice.ImplicitTLS), "connecting to the mail server"},
 		"unknown authority": {strange, "certificate signed by unknown authority"},
 		"another name":      {other.config(notice.STARTTLS), "certificate is valid for 192.0.2.1"},
 	} {
@@ -100,14 +100,14 @@ func TestMailWithoutTLS(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, p := range []*post{clear, secure, other} {
+	for _, p := range []*post{plain, secure, other} {
 		p.nothing()
 		if len(p.signIns) != 0 {
 			t.Error("somebody signed in")
 		}
 	}
 	// In the clear is for this machine: the address counts that is connected to.
-	c := clear.config(notice.NoneOnLoopback)
+	c := plain.config(notice.NoneOnLoopback)
 	c.Host = outside(t)
 	if c.Host == "" {
 		return

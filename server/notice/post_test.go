@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/mail"
@@ -94,6 +95,7 @@ func newPostFor(t testing.TB, kind postKind, ip net.IP) *post {
 	p := &post{t: t, roots: roots, mails: make(chan letter, 4096), signIns: make(chan string, 4096)}
 	s := smtp.NewServer(smtp.BackendFunc(p.session))
 	s.Domain, s.AllowInsecureAuth = "mail.example.eu", kind == inTheClear
+	s.ErrorLog = log.New(io.Discard, "", 0)
 	s.ReadTimeout, s.WriteTimeout = patience, patience
 	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

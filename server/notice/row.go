@@ -144,7 +144,7 @@ func (n *Notices) loadDeliveries(ctx context.Context) (gone []store.SideWrite, e
 		}
 		d, err := deliveryOf(row)
 		if c := n.channel(d); err == nil && c != nil {
-			gone = append(gone, c.add(d, n.Now())...)
+			c.add(d, n.Now())
 			continue
 		}
 		n.Log.Warn("a notice can't be sent any more, and is dropped", "error", err)
