@@ -24,6 +24,10 @@ func (d *doctor) notices(ctx context.Context) {
 			d.ill(name, "look at notices.smtp in the configuration, and at the mail server", "no mail can be sent: %v", err)
 			return
 		}
+		if d.serves == nil && hook == nil && d.status.Administrators > 0 && d.status.Mailed == 0 {
+			d.ill(name, "vaultpam admin user email HANDLE ADDRESS", "mail can be sent, and no administrator has an address, so nobody would hear of a recovery")
+			return
+		}
 		by := "by mail, which " + d.config.Notices.SMTP.Host + " takes"
 		if hook == nil {
 			says = by

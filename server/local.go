@@ -29,6 +29,10 @@ type LocalStatus struct {
 	Targets  int      `json:"targets"`
 	// LastEntry is the time of the ledger's last entry.
 	LastEntry time.Time `json:"last_entry"`
+	// Administrators counts those who have enrolled, and Mailed those of them who
+	// have an address for notices.
+	Administrators int `json:"administrators"`
+	Mailed         int `json:"mailed"`
 }
 
 // LocalScript is the script that sets a target up.
@@ -66,8 +70,14 @@ func (n *Node) Describe() LocalStatus {
 	for range s.Sessions() {
 		r.Sessions++
 	}
-	for range s.Users() {
+	for u := range s.Users() {
 		r.Users++
+		if u.Has(store.RoleAdministrator) && u.Factor.Entry != 0 {
+			r.Administrators++
+			if u.Contact != (store.Commitment{}) {
+				r.Mailed++
+			}
+		}
 	}
 	for range s.Targets() {
 		r.Targets++

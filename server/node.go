@@ -46,7 +46,9 @@ type Node struct {
 	recordings *recording.Store
 	hosts      *hostKeys
 	relay      *relay.Relay
-	notices    *notice.Notices // nil where none are configured
+	mail       *notice.Mail    // nil where none is sent
+	hook       *notice.Hook    // nil where there is none
+	notices    *notice.Notices // nil where none are configured, and before Run
 	unended    unended
 	errands    *errands
 	release    func()
@@ -86,6 +88,9 @@ func (n *Node) open(ctx context.Context) error {
 	if n.config, err = ReadConfig(n.Dir.Config(), n.Getenv); err != nil {
 		return err
 	}
+	if n.mail, n.hook, err = n.config.notices(n.Environment); err != nil {
+		return err
+	}
 	if n.keys, err = openKeys(n.Dir); err != nil {
 		return err
 	}
@@ -101,9 +106,6 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.login, err = login.New(login.Config{Ledger: n.ledger, Sealer: sealer, Now: n.Now, Random: n.Random, Log: n.Log})
 	if err != nil {
-		return err
-	}
-	if err := n.openNotices(ctx); err != nil {
 		return err
 	}
 	return n.openRelay()
@@ -203,6 +205,9 @@ func (n *Node) Close() error {
 // the ledger's writer stops: a node that can't write must not linger.
 func (n *Node) Run(ctx context.Context) error {
 	if err := n.recover(ctx); err != nil {
+		return err
+	}
+	if err := n.startNotices(ctx); err != nil {
 		return err
 	}
 	doors, err := n.listen(ctx)

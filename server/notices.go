@@ -12,25 +12,23 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// openNotices reads the secrets once, so that a wrong file is found when the
-// server starts and not when somebody ought to hear of something.
-func (n *Node) openNotices(ctx context.Context) error {
-	mail, hook, err := n.config.notices(n.Environment)
-	if err != nil {
-		return err
-	}
-	if mail == nil && hook == nil {
+// startNotices opens what waits to be sent. Where no notices are configured, what
+// was kept of them goes.
+func (n *Node) startNotices(ctx context.Context) error {
+	if n.mail == nil && n.hook == nil {
 		return notice.Forget(ctx, n.backend)
 	}
+	var err error
 	n.notices, err = notice.New(ctx, notice.Config{
-		Ledger: n.ledger, Name: n.config.Name, Mail: mail, Hook: hook, Key: n.keys.seal,
+		Ledger: n.ledger, Name: n.config.Name, Mail: n.mail, Hook: n.hook, Key: n.keys.seal,
 		Now: n.Now, Random: n.Random, Log: n.Log,
 	})
 	return err
 }
 
 // notices returns what the configuration says of sending them; nil for what it
-// does not say.
+// does not say. It reads the secrets once, so that a wrong file is found when the
+// server starts and not when somebody ought to hear of something.
 func (c *Config) notices(env Environment) (mail *notice.Mail, hook *notice.Hook, err error) {
 	if c.Notices.SMTP != (SMTPConfig{}) {
 		if mail, err = c.Notices.SMTP.open(c.Name); err != nil {

@@ -311,6 +311,22 @@ func TestDoctorOnNotices(t *testing.T) {
 	}
 }
 
+// TestDoctorMissesAddresses: mail that nobody could get is no way to hear of a
+// recovery.
+func TestDoctorMissesAddresses(t *testing.T) {
+	p := newPostbox(t)
+	s := newSite(t).with(p.env).run()
+	looked := func(want string) {
+		t.Helper()
+		s.expects(s.observed(server.DoctorRequest{}), map[string]string{"notices": want})
+	}
+	looked("well by mail") // nobody has enrolled
+	s.admin = s.enrolled(s.begun.Invitation.String())
+	looked("ill mail can be sent, and no administrator has an address, so nobody would hear of a recovery: vaultpam admin user email")
+	must[api.Empty](s, s.admin, "POST", api.RouteContact.Path, api.ContactRequest{Email: "ada@example.eu"})
+	looked("well by mail")
+}
+
 // TestNoticesOff: what was kept goes when they are turned off.
 func TestNoticesOff(t *testing.T) {
 	p := newPostbox(t)

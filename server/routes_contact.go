@@ -36,7 +36,7 @@ func (n *Node) wireUser(ctx context.Context, u access.User) (api.User, error) {
 // sends refuses where this server sends no mails, so that no invitation is made
 // whose link nobody ever sees.
 func (n *Node) sends() error {
-	if n.notices == nil || n.notices.Mail == nil {
+	if n.mail == nil {
 		return api.NewError(api.KindConflict, "leave --send out and hand the link over yourself, or see notices.smtp in docs/configuration.md",
 			"this server sends no mail")
 	}
