@@ -128,6 +128,14 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, 0
 	case *store.RecoveryCreated:
 		return v.User, 0
+	case *store.UserContact:
+		return v.User, 0
+	case *store.RecoveryBegun:
+		return v.User, 0
+	case *store.RecoveryStopped:
+		return v.User, 0
+	case *store.RecoveryFinished:
+		return v.User, 0
 	case *store.SignInEnded:
 		return v.User, 0
 	case *store.TargetAdded:

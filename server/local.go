@@ -31,6 +31,10 @@ type LocalStatus struct {
 	Targets  int      `json:"targets"`
 	// LastEntry is the time of the ledger's last entry.
 	LastEntry time.Time `json:"last_entry"`
+	// Administrators counts those who have enrolled, and Mailed those of them who
+	// have an address for notices.
+	Administrators int `json:"administrators"`
+	Mailed         int `json:"mailed"`
 }
 
 // LocalScript is the script that sets a target up.
@@ -53,6 +57,9 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalSetting, n.localSetting),
 		on(n, RouteLocalSettings, n.localSettings),
 		on(n, RouteLocalClock, n.localClock),
+		on(n, RouteLocalRecovery, n.localRecovery),
+		on(n, RouteLocalRecover, n.localRecover),
+		on(n, RouteLocalRecoveryStop, n.localRecoveryStop),
 		{RouteLocalBackup, n.localBackup},
 	})
 }
@@ -68,8 +75,14 @@ func (n *Node) Describe() LocalStatus {
 	for range s.Sessions() {
 		r.Sessions++
 	}
-	for range s.Users() {
+	for u := range s.Users() {
 		r.Users++
+		if u.Has(store.RoleAdministrator) && u.Enrolled() {
+			r.Administrators++
+			if u.Contact != (store.Commitment{}) {
+				r.Mailed++
+			}
+		}
 	}
 	for range s.Targets() {
 		r.Targets++

@@ -174,6 +174,8 @@ func (v *view) describe() {
 	case *store.RecoveryCreated:
 		v.fields["count"], v.fields["second_look"] = e.Count, e.Step != 0
 		v.say("%s got %d new recovery codes; those before count no more", v.r.handle(v.ctx, e.User), e.Count)
+	case *store.UserContact, *store.RecoveryBegun, *store.RecoveryStopped, *store.RecoveryFinished:
+		v.contact()
 	case *store.SignInSucceeded, *store.SignInFailed, *store.SignInStopped, *store.SignInEnded:
 		v.signIn()
 	case *store.TargetAdded, *store.TargetRemoved:

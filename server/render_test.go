@@ -176,7 +176,27 @@ func (s *site) samples() []store.Event {
 			Files: []store.RecordingFile{{Name: "session.jsonl", Label: "metadata", SHA256: store.Hash{3}}, {Name: "1.cast", Label: "replayable", Size: 99, SHA256: store.Hash{4}}},
 		},
 		&store.SessionEnded{Session: session, User: user, Target: 4, Started: 12, Reason: store.EndedInterrupted}, // an entry that is no target
+		&store.UserContact{User: user, Email: s.email(user)},
+		&store.UserContact{User: user},
+		&store.RecoveryBegun{User: user, Ready: until},
+		&store.RecoveryStopped{User: user, Begun: 40},
+		&store.RecoveryFinished{User: user, Begun: 40},
 	}
+}
+
+// email puts somebody's address into the side table and returns what commits to
+// it.
+func (s *site) email(user store.UserID) store.Commitment {
+	s.t.Helper()
+	opening := store.Opening{Owner: user, Field: store.FieldEmail, Salt: [32]byte{6}, Text: "carol@example.eu"}
+	w, err := opening.SideWrite()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.node.Side(s.t.Context(), w); err != nil {
+		s.t.Fatal(err)
+	}
+	return opening.Commit()
 }
 
 // doors puts a report into the side table and returns what commits to it.

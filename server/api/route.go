@@ -60,7 +60,8 @@ var (
 	RouteUsers        = Route{"GET", "/v1/admin/users", WhoReader, "all users"}                                                                           // → []User
 	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                                                  // AddUserRequest → AddUserResponse
 	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                                                    // → Empty
-	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // → AddUserResponse
+	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // InviteRequest → AddUserResponse
+	RouteContact      = Route{"POST", "/v1/contact", WhoSignedIn, "where one gets notices; of somebody else: administrator"}                              // ContactRequest → Empty
 	RouteAllTargets   = Route{"GET", "/v1/admin/targets", WhoReader, "all targets"}                                                                       // → []TargetDetail
 	RouteScan         = Route{"POST", "/v1/admin/scan", WhoAdministrator, "read a host's keys"}                                                           // ScanRequest → ScanResponse
 	RouteTargetAdd    = Route{"POST", "/v1/admin/targets", WhoAdministrator, "register a target"}                                                         // AddTargetRequest → TargetDetail
@@ -73,6 +74,9 @@ var (
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
+
+	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
+	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
 )
 
 // Routes returns every route.
@@ -88,6 +92,7 @@ func Routes() []Route {
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteGrants, RouteGrantAdd, RouteGrantRemove,
+		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
 	}
 }
 
