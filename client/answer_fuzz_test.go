@@ -85,7 +85,7 @@ func FuzzAnswer(f *testing.F) {
 		begun, err := c.EnrollBegin(ctx, [32]byte{})
 		check("enroll", err)
 		if client.Clean(begun.Secret+begun.URI+begun.Handle) != begun.Secret+begun.URI+begun.Handle {
-			t.Errorf("a secret that acts on terminals came through: %q", begun)
+			t.Errorf("a secret that acts on terminals came through: %+v", begun)
 		}
 		added, err := c.AddUser(ctx, "carol", nil)
 		check("user add", err)
@@ -96,7 +96,7 @@ func FuzzAnswer(f *testing.F) {
 		check("info", err)
 		_, err = client.NewSettings("pam.example.eu", nil, "carol", info)
 		check("settings", err)
-		_, err = c.SignIn(ctx, "carol", "123456", nil)
+		_, err = c.SignIn(ctx, "carol", "123456", nil, "laptop")
 		check("sign-in", err)
 		_, err = c.Status(ctx)
 		check("status", err)

@@ -72,9 +72,10 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	var body io.Reader
+	var data []byte
 	if r.body != nil {
-		data, err := json.Marshal(r.body)
-		if err != nil {
+		var err error
+		if data, err = json.Marshal(r.body); err != nil {
 			return nil, fmt.Errorf("writing the request: %w", err)
 		}
 		if len(data) > api.MaxBody {
@@ -90,7 +91,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)
 	}
-	if err := c.authorize(req, r.route); err != nil {
+	if err := c.authorize(req, r.route, data); err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")

@@ -38,9 +38,9 @@ func (c *Client) EnrollBegin(ctx context.Context, token [32]byte) (api.EnrollBeg
 
 // EnrollFinish uses an invitation up, proving with a code that the secret
 // arrived. That is also a sign-in.
-func (c *Client) EnrollFinish(ctx context.Context, token [32]byte, code string) (api.SignInResponse, error) {
+func (c *Client) EnrollFinish(ctx context.Context, token [32]byte, code, machine string) (api.SignInResponse, error) {
 	return opened(call[api.SignInResponse](ctx, c, request{
-		route: api.RouteEnrollFinish, body: api.EnrollFinishRequest{Token: token[:], Code: code},
+		route: api.RouteEnrollFinish, body: api.EnrollFinishRequest{Token: token[:], Code: code, Machine: machine},
 	}))
 }
 
@@ -57,11 +57,12 @@ func opened(r api.SignInResponse, err error) (api.SignInResponse, error) {
 }
 
 // SignIn opens a sign-in session with a TOTP code or a recovery code. device is
-// what Home.Device has, or nil. The answer's token is for WithToken and
-// Home.SaveSession, its device for Home.SaveDevice.
-func (c *Client) SignIn(ctx context.Context, handle store.Handle, code string, device []byte) (api.SignInResponse, error) {
+// what Home.Device has, or nil, and machine what this machine calls itself. The
+// answer's token is for Opened, its device for Home.SaveDevice. The client must
+// have a key.
+func (c *Client) SignIn(ctx context.Context, handle store.Handle, code string, device []byte, machine string) (api.SignInResponse, error) {
 	r, err := opened(call[api.SignInResponse](ctx, c, request{
-		route: api.RouteSignIn, body: api.SignInRequest{Handle: string(handle), Code: code, Device: device},
+		route: api.RouteSignIn, body: api.SignInRequest{Handle: string(handle), Code: code, Device: device, Machine: machine},
 	}))
 	if err == nil && r.Handle != string(handle) {
 		return api.SignInResponse{}, fmt.Errorf("%w: a sign-in of somebody else", ErrAnswer)

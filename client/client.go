@@ -2,11 +2,13 @@ package client
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/vaultpam/vaultpam/server/api"
@@ -22,6 +24,8 @@ type Config struct {
 	// Timeout bounds one call, the connection included. Large answers get ten
 	// times as long. It must be set.
 	Timeout time.Duration
+	// Now is the clock of proofs; nil is the machine's.
+	Now func() time.Time
 }
 
 // A Client calls one server. It may be used by several goroutines at once.
@@ -30,6 +34,8 @@ type Client struct {
 	timeout time.Duration
 	http    *http.Client
 	token   []byte
+	key     ed25519.PrivateKey // signs every call, where there is one
+	now     func() time.Time
 }
 
 const tokenSize = 32
@@ -51,10 +57,15 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := c.Now
+	if now == nil {
+		now = time.Now
+	}
 	dialer := &net.Dialer{Timeout: c.Timeout}
 	return &Client{
 		server:  server,
 		timeout: c.Timeout,
+		now:     now,
 		http: &http.Client{
 			Transport: &http.Transport{
 				Proxy:                  http.ProxyFromEnvironment,
@@ -74,15 +85,45 @@ func New(c Config) (*Client, error) {
 	}, nil
 }
 
-// WithToken returns a client that calls as the holder of a sign-in session.
-func (c *Client) WithToken(token []byte) (*Client, error) {
-	if len(token) != tokenSize {
-		return nil, fmt.Errorf("sign-in token of %d bytes: want %d", len(token), tokenSize)
+// A Session is a sign-in session as this machine holds it: the token that the
+// server gave, and the key that every call is signed with.
+type Session struct {
+	Token []byte
+	Key   ed25519.PrivateKey
+}
+
+func (s Session) check() error {
+	if len(s.Token) != tokenSize || len(s.Key) != ed25519.PrivateKeySize {
+		return fmt.Errorf("a sign-in session with a token of %d bytes and a key of %d: want %d and %d",
+			len(s.Token), len(s.Key), tokenSize, ed25519.PrivateKeySize)
+	}
+	return nil
+}
+
+// WithSession returns a client that calls as the holder of a sign-in session.
+func (c *Client) WithSession(s Session) (*Client, error) {
+	if err := s.check(); err != nil {
+		return nil, err
 	}
 	signedIn := *c
-	signedIn.token = append([]byte(nil), token...)
+	signedIn.token, signedIn.key = slices.Clone(s.Token), slices.Clone(s.Key)
 	return &signedIn, nil
 }
+
+// WithNewKey returns a client with a key of its own, which a session that it opens
+// is bound to.
+func (c *Client) WithNewKey() (*Client, error) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("making a key for the sign-in session: %w", err)
+	}
+	keyed := *c
+	keyed.token, keyed.key = nil, key
+	return &keyed, nil
+}
+
+// Opened returns the session whose token the server has just given.
+func (c *Client) Opened(token []byte) Session { return Session{Token: token, Key: c.key} }
 
 // Server returns HOST:PORT.
 func (c *Client) Server() string { return c.server }
@@ -104,15 +145,19 @@ func CanonicalServer(s string) (string, error) {
 	return net.JoinHostPort(s, "443"), nil
 }
 
-// authorize adds the token to a request that needs one.
-func (c *Client) authorize(req *http.Request, route api.Route) error {
-	if route.Who == api.WhoAnybody {
-		return nil
+// authorize adds the token to a request that needs one, and signs it.
+func (c *Client) authorize(req *http.Request, route api.Route, body []byte) error {
+	call := api.Signed{Method: req.Method, Target: req.URL.RequestURI(), Body: body}
+	if route.Who != api.WhoAnybody {
+		if len(c.token) != tokenSize {
+			return ErrNotSignedIn
+		}
+		call.Token = c.token
+		req.Header.Set(api.TokenHeader, "Bearer "+base64.RawURLEncoding.EncodeToString(c.token))
 	}
-	if len(c.token) != tokenSize {
-		return ErrNotSignedIn
+	if c.key != nil {
+		req.Header.Set(api.ProofHeader, api.Prove(c.key, call, c.now()))
 	}
-	req.Header.Set(api.TokenHeader, "Bearer "+base64.RawURLEncoding.EncodeToString(c.token))
 	return nil
 }
 

@@ -163,7 +163,7 @@ func TestS12TokenIsSentOnlyWhereItIsNeeded(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := f.client(t).WithToken([]byte("short")); err == nil {
+	if _, err := f.client(t).WithSession(client.Session{Token: []byte("short")}); err == nil {
 		t.Error("a short token was accepted")
 	}
 }

@@ -261,9 +261,15 @@ func (f *fake) client(t testing.TB) *client.Client {
 	return c
 }
 
+// testSession is a session with the test's token and a key that is always the same.
+func testSession() client.Session {
+	seed := sha256.Sum256([]byte("a key of tests"))
+	return client.Session{Token: testToken, Key: ed25519.NewKeyFromSeed(seed[:])}
+}
+
 func (f *fake) signedIn(t testing.TB) *client.Client {
 	t.Helper()
-	c, err := f.client(t).WithToken(testToken)
+	c, err := f.client(t).WithSession(testSession())
 	if err != nil {
 		t.Fatal(err)
 	}

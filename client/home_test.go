@@ -164,7 +164,7 @@ func TestFailedWritesLeaveWhatWasThere(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(session, "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.SaveSession(t.Context(), testToken); err == nil {
+	if _, err := h.SaveSession(t.Context(), testSession()); err == nil {
 		t.Error("the session was saved over a directory")
 	}
 	checkPrivate(t, h.Dir())

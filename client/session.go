@@ -2,11 +2,13 @@ package client
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/zalando/go-keyring"
@@ -47,22 +49,26 @@ const (
 
 // savedSession is the session file. Exactly one of its fields is set.
 type savedSession struct {
-	Token   []byte `json:"token,omitempty"`
+	Secret  []byte `json:"secret,omitempty"`  // the token, then the seed of the key
 	Keyring string `json:"keyring,omitempty"` // the entry's user name there
 }
 
-// SaveSession keeps the token of a sign-in session: in the keyring where there
+// secretSize is a token and a key's seed (RFC 8032, section 5.1.5).
+const secretSize = tokenSize + ed25519.SeedSize
+
+// SaveSession keeps a sign-in session: in the keyring where there
 // is one that answers, in a 0600 file otherwise. Reports where it lies.
-func (h *Home) SaveSession(ctx context.Context, token []byte) (place string, err error) {
-	if len(token) != tokenSize {
-		return "", fmt.Errorf("sign-in token of %d bytes: want %d", len(token), tokenSize)
+func (h *Home) SaveSession(ctx context.Context, s Session) (place string, err error) {
+	if err := s.check(); err != nil {
+		return "", err
 	}
-	saved, place := savedSession{Token: token}, h.path(sessionFile)
+	held := slices.Concat(s.Token, s.Key.Seed())
+	saved, place := savedSession{Secret: held}, h.path(sessionFile)
 	if h.ring != nil {
 		// Before the file says so: a process that dies in between leaves the
 		// earlier session, or none, and an entry in the keyring that the next
 		// sign-in overwrites.
-		secret := base64.StdEncoding.EncodeToString(token)
+		secret := base64.StdEncoding.EncodeToString(held)
 		if h.bounded(ctx, func() error { return h.ring.Set(keyringService, h.dir, secret) }) == nil {
 			saved, place = savedSession{Keyring: h.dir}, "the keyring"
 		}
@@ -74,29 +80,28 @@ func (h *Home) SaveSession(ctx context.Context, token []byte) (place string, err
 	return place, h.write(sessionFile, append(data, '\n'))
 }
 
-// Session returns the token of the sign-in session. It is ErrNotSignedIn where
-// there is none.
-func (h *Home) Session(ctx context.Context) ([]byte, error) {
+// Session returns the sign-in session. It is ErrNotSignedIn where there is none.
+func (h *Home) Session(ctx context.Context) (Session, error) {
 	data, err := h.read(sessionFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNotSignedIn
+		return Session{}, ErrNotSignedIn
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the sign-in: %w", err)
+		return Session{}, fmt.Errorf("reading the sign-in: %w", err)
 	}
 	var saved savedSession
 	if err := decode(data, &saved); err != nil {
-		return nil, fmt.Errorf("%w: %s is damaged", ErrNotSignedIn, h.path(sessionFile))
+		return Session{}, fmt.Errorf("%w: %s is damaged", ErrNotSignedIn, h.path(sessionFile))
 	}
 	if saved.Keyring != "" {
-		if saved.Token, err = h.fromKeyring(ctx, saved.Keyring); err != nil {
-			return nil, fmt.Errorf("%w: the keyring has no sign-in to give: %w", ErrNotSignedIn, err)
+		if saved.Secret, err = h.fromKeyring(ctx, saved.Keyring); err != nil {
+			return Session{}, fmt.Errorf("%w: the keyring has no sign-in to give: %w", ErrNotSignedIn, err)
 		}
 	}
-	if len(saved.Token) != tokenSize {
-		return nil, fmt.Errorf("%w: %s is damaged", ErrNotSignedIn, h.path(sessionFile))
+	if len(saved.Secret) != secretSize {
+		return Session{}, fmt.Errorf("%w: %s is damaged", ErrNotSignedIn, h.path(sessionFile))
 	}
-	return saved.Token, nil
+	return Session{Token: saved.Secret[:tokenSize], Key: ed25519.NewKeyFromSeed(saved.Secret[tokenSize:])}, nil
 }
 
 func (h *Home) fromKeyring(ctx context.Context, user string) ([]byte, error) {

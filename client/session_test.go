@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -63,18 +64,18 @@ func TestSessionIsKept(t *testing.T) {
 			if _, err := h.Session(t.Context()); !errors.Is(err, client.ErrNotSignedIn) {
 				t.Errorf("before: got %v, want ErrNotSignedIn", err)
 			}
-			if _, err := h.SaveSession(t.Context(), testToken); err != nil {
+			if _, err := h.SaveSession(t.Context(), testSession()); err != nil {
 				t.Fatal(err)
 			}
 			got, err := h.Session(t.Context())
-			if err != nil || !bytes.Equal(got, testToken) {
+			if err != nil || !bytes.Equal(got.Token, testToken) || !got.Key.Equal(testSession().Key) {
 				t.Errorf("got %q (%v)", got, err)
 			}
 			file, err := os.ReadFile(filepath.Join(h.Dir(), "session"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			secret := base64.StdEncoding.EncodeToString(testToken)
+			secret := base64.StdEncoding.EncodeToString(append(slices.Clone(testToken), testSession().Key.Seed()...))
 			if got := bytes.Contains(file, []byte(secret)); got != tt.inFile {
 				t.Errorf("in the file: %v, want %v", got, tt.inFile)
 			}
@@ -94,7 +95,7 @@ func TestSessionIsKept(t *testing.T) {
 
 func TestShortTokensAreNotKept(t *testing.T) {
 	h := newHome(t, nil)
-	if _, err := h.SaveSession(t.Context(), []byte("short")); err == nil {
+	if _, err := h.SaveSession(t.Context(), client.Session{Token: []byte("short")}); err == nil {
 		t.Error("a short token was kept")
 	}
 	if _, err := os.Stat(h.Dir()); !errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +121,7 @@ func TestAHungKeyringIsNotWaitedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		place, err := h.SaveSession(t.Context(), testToken)
+		place, err := h.SaveSession(t.Context(), testSession())
 		if err != nil || place != filepath.Join(dir, "vaultpam", "session") {
 			t.Errorf("saved in %q (%v), want the file", place, err)
 		}
@@ -128,7 +129,7 @@ func TestAHungKeyringIsNotWaitedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := good.SaveSession(t.Context(), testToken); err != nil {
+		if _, err := good.SaveSession(t.Context(), testSession()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := h.Session(t.Context()); !errors.Is(err, client.ErrNotSignedIn) {

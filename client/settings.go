@@ -29,16 +29,18 @@ type Settings struct {
 	Server string       `json:"server"`        // HOST:PORT
 	Pin    []byte       `json:"pin,omitempty"` // SHA-256 of the server's SubjectPublicKeyInfo
 	Handle store.Handle `json:"handle"`
-	Name   string       `json:"name"`    // the server's permanent name
-	Origin string       `json:"origin"`  // of its checkpoints
-	LogKey []byte       `json:"log_key"` // Ed25519 public key
-	Suffix string       `json:"suffix"`  // behind target names, without a dot
-	Relay  string       `json:"relay"`   // HOST:PORT
-	HostCA string       `json:"host_ca"` // authorized_keys form
+	// Factor is what this machine's last sign-in was made with.
+	Factor store.FactorKind `json:"factor,omitempty"`
+	Name   string           `json:"name"`    // the server's permanent name
+	Origin string           `json:"origin"`  // of its checkpoints
+	LogKey []byte           `json:"log_key"` // Ed25519 public key
+	Suffix string           `json:"suffix"`  // behind target names, without a dot
+	Relay  string           `json:"relay"`   // HOST:PORT
+	HostCA string           `json:"host_ca"` // authorized_keys form
 }
 
 // NewSettings returns the settings for a server that said info, after holding
-// it to its grammars.
+// it to its grammars. The handle may be empty until somebody has signed in.
 func NewSettings(server string, pin []byte, handle store.Handle, info api.Info) (Settings, error) {
 	server, err := CanonicalServer(server)
 	if err != nil {
@@ -63,8 +65,11 @@ func (s Settings) check() error {
 	if len(s.Pin) != 0 && len(s.Pin) != sha256.Size {
 		return fmt.Errorf("pin of %d bytes", len(s.Pin))
 	}
-	if _, err := store.ParseHandle(string(s.Handle)); err != nil {
+	if _, err := store.ParseHandle(string(s.Handle)); err != nil && s.Handle != "" {
 		return err
+	}
+	if s.Factor != "" && s.Factor != store.FactorTOTP && s.Factor != store.FactorPasskey {
+		return fmt.Errorf("factor %q", Clean(string(s.Factor)))
 	}
 	if err := api.CheckHost(s.Name); err != nil || len(s.Name) > 253 {
 		return fmt.Errorf("name %q of the server", Clean(s.Name))
@@ -113,6 +118,9 @@ func (h *Home) Settings() (Settings, error) {
 func (h *Home) SaveSettings(s Settings) error {
 	if err := s.check(); err != nil {
 		return fmt.Errorf("saving settings: %w", err)
+	}
+	if s.Handle == "" {
+		return errors.New("saving settings: nobody has signed in")
 	}
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -26,7 +26,11 @@ const (
 // with the server.
 func (n *Node) localBackup(w http.ResponseWriter, r *http.Request) {
 	var q BackupRequest
-	if err := decode(w, r, &q); err != nil {
+	body, err := readBody(w, r)
+	if err == nil {
+		err = decode(r, body, &q)
+	}
+	if err != nil {
 		n.refuse(w, r, err)
 		return
 	}

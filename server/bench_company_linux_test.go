@@ -118,7 +118,7 @@ func (c *company) writeHome(b *testing.B) {
 	if err := home.SaveSettings(settings); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := home.SaveSession(b.Context(), c.carol.token); err != nil {
+	if _, err := home.SaveSession(b.Context(), c.carol.session); err != nil {
 		b.Fatal(err)
 	}
 	c.vaultpam(b, "config", "ssh", "--yes", "--file", filepath.Join(b.TempDir(), "config"))

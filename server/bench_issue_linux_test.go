@@ -107,8 +107,12 @@ func (n *benchNode) issue(b *testing.B, users []*benchUser) []figure {
 	size := n.size(b)
 	figures := n.ask(b, len(users), func(b *testing.B, worker int) *caller {
 		u := users[worker]
-		return newCaller(b, u.client.Server(), cycle(requests(b, api.RouteCertificate.Path, u.client.Server(), http.Header{
-			api.TokenHeader: {"Bearer " + base64.RawURLEncoding.EncodeToString(u.token)},
+		return newCaller(b, u.client.Server(), cycle(requests(b, api.RouteCertificate.Path, u.client.Server(), func(body []byte) http.Header {
+			call := api.Signed{Method: "POST", Target: api.RouteCertificate.Path, Token: u.session.Token, Body: body}
+			return http.Header{
+				api.TokenHeader: {"Bearer " + base64.RawURLEncoding.EncodeToString(u.session.Token)},
+				api.ProofHeader: {api.Prove(u.session.Key, call, time.Now())},
+			}
 		}, func(key ssh.PublicKey) any {
 			return api.CertificateRequest{PublicKey: string(ssh.MarshalAuthorizedKey(key))}
 		})))
@@ -187,7 +191,12 @@ func newCaller(b *testing.B, address string, next func() []byte) *caller {
 const keysPerCaller = 64
 
 // requests are POSTs of JSON, each for a fresh key.
-func requests(b *testing.B, path, host string, header http.Header, body func(ssh.PublicKey) any) [][]byte {
+// always is the header of a request whatever its body is.
+func always(h http.Header) func([]byte) http.Header {
+	return func([]byte) http.Header { return h.Clone() }
+}
+
+func requests(b *testing.B, path, host string, header func(body []byte) http.Header, body func(ssh.PublicKey) any) [][]byte {
 	b.Helper()
 	all := make([][]byte, keysPerCaller)
 	for i := range all {
@@ -196,7 +205,7 @@ func requests(b *testing.B, path, host string, header http.Header, body func(ssh
 	return all
 }
 
-func request(b *testing.B, path, host string, header http.Header, body any) []byte {
+func request(b *testing.B, path, host string, header func(body []byte) http.Header, body any) []byte {
 	b.Helper()
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -206,7 +215,7 @@ func request(b *testing.B, path, host string, header http.Header, body any) []by
 	if err != nil {
 		b.Fatal(err)
 	}
-	r.Header = header.Clone()
+	r.Header = header(data)
 	r.Header.Set("User-Agent", "vaultpam")
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("Content-Type", "application/json")
@@ -289,7 +298,7 @@ func signRaw(b *testing.B) []figure {
 
 // issue has the ledger in this process issue one certificate.
 func (c *cell) issue() error {
-	issue := access.IssueUserCertificate{By: access.Caller{Token: c.token}, Key: c.key}
+	issue := access.IssueUserCertificate{By: access.Caller{Token: c.token, Key: benchKey}, Key: c.key}
 	if _, err := rand.Read(issue.Nonce[:]); err != nil {
 		return err
 	}

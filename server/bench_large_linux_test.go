@@ -90,8 +90,8 @@ func openYear(b *testing.B, bin string, entries int) *yearNode {
 	}
 	b.Cleanup(c.Close)
 	for i, handle := range handles {
-		u := &benchUser{handle: store.Handle(handle), token: came[handle].token, pin: pin}
-		if u.client, err = c.WithToken(u.token); err != nil {
+		u := &benchUser{handle: store.Handle(handle), session: client.Session{Token: came[handle].token, Key: yearKey()}, pin: pin}
+		if u.client, err = c.WithSession(u.session); err != nil {
 			b.Fatal(err)
 		}
 		if i == 0 {
@@ -172,8 +172,10 @@ func (n *yearNode) asker(b *testing.B, questions []string) *caller {
 	b.Helper()
 	var all [][]byte
 	for _, q := range questions {
-		all = append(all, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n%s: Bearer %s\r\nAccept: application/json\r\n\r\n",
-			q, n.https, api.TokenHeader, base64.RawURLEncoding.EncodeToString(n.auditor.token)))
+		by := n.auditor.session
+		proof := api.Prove(by.Key, api.Signed{Method: "GET", Target: q, Token: by.Token}, time.Now())
+		all = append(all, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n%s: Bearer %s\r\n%s: %s\r\nAccept: application/json\r\n\r\n",
+			q, n.https, api.TokenHeader, base64.RawURLEncoding.EncodeToString(by.Token), api.ProofHeader, proof))
 	}
 	return newCaller(b, n.https, cycle(all))
 }

@@ -65,11 +65,14 @@ func newCell(b *testing.B) *cell {
 			b.Error(err)
 		}
 	})
-	if _, err := c.ledger.Do(b.Context(), access.Enroll{Invitation: invitation, Codes: store.Hash{1}, Step: 1, Token: c.token, Source: "192.0.2.1"}); err != nil {
+	if _, err := c.ledger.Do(b.Context(), access.Enroll{Invitation: invitation, Codes: store.Hash{1}, Factor: access.NewFactor{Step: 1}, Holder: &access.Holder{Token: c.token, Key: benchKey, Source: "192.0.2.1"}}); err != nil {
 		b.Fatal(err)
 	}
 	return c
 }
+
+// benchKey is what the cell signs with, or would.
+var benchKey = store.ClientKey{1}
 
 func newAuthority(b *testing.B, kind ca.Kind) *ca.Authority {
 	b.Helper()

@@ -34,10 +34,10 @@ type measured struct{ process *os.Process }
 
 // A benchUser is somebody who has signed in.
 type benchUser struct {
-	handle store.Handle
-	token  []byte
-	pin    []byte
-	client *client.Client
+	handle  store.Handle
+	session client.Session
+	pin     []byte
+	client  *client.Client
 }
 
 // startNode makes a data directory, serves it and enrols the administrator. The
@@ -125,12 +125,15 @@ func enrol(b *testing.B, link string) *benchUser {
 	if err != nil {
 		b.Fatal(err)
 	}
-	session, err := c.EnrollFinish(b.Context(), inv.Token, code)
+	if c, err = c.WithNewKey(); err != nil {
+		b.Fatal(err)
+	}
+	session, err := c.EnrollFinish(b.Context(), inv.Token, code, "a bench")
 	if err != nil {
 		b.Fatal(err)
 	}
-	u := &benchUser{handle: store.Handle(begun.Handle), token: session.Token, pin: inv.Pin}
-	if u.client, err = c.WithToken(session.Token); err != nil {
+	u := &benchUser{handle: store.Handle(begun.Handle), session: c.Opened(session.Token), pin: inv.Pin}
+	if u.client, err = c.WithSession(u.session); err != nil {
 		b.Fatal(err)
 	}
 	return u

@@ -110,7 +110,7 @@ func (s *stepCA) prepare(b *testing.B, n int) {
 		keys[i] = freshKey(b)
 	}
 	for i := range s.tokens {
-		s.tokens[i] = request(b, "/1.0/ssh/sign", s.address, http.Header{}, map[string]any{
+		s.tokens[i] = request(b, "/1.0/ssh/sign", s.address, always(http.Header{}), map[string]any{
 			"publicKey": keys[i%len(keys)].Marshal(), "ott": s.token(b), "certType": "user",
 			"keyID": "bench", "principals": []string{"bench"},
 		})

@@ -41,6 +41,9 @@ type Config struct {
 	// to 168h; empty is DefaultRecoverPause.
 	RecoverPause string        `yaml:"recover_pause,omitempty" env:"VAULTPAMD_RECOVER_PAUSE"`
 	Notices      NoticesConfig `yaml:"notices,omitempty"`
+	// AttestationRoots is a PEM file with the certificates of those makers of
+	// authenticators whose models the setting "authenticators" names.
+	AttestationRoots string `yaml:"attestation_roots,omitempty" env:"VAULTPAMD_ATTESTATION_ROOTS"`
 }
 
 // A ListenConfig says where the server listens, as [ADDRESS]:PORT.

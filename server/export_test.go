@@ -88,7 +88,12 @@ func (d Dir) Pid() string   { return d.pid() }
 func (d Dir) Parts() []string { return d.parts() }
 
 // Served is the certificate that the API shows, or nil while there is none.
-func (n *Node) Served() *x509.Certificate { return n.tls.current() }
+func (n *Node) Served() *x509.Certificate {
+	if chain := n.tls.current(); chain != nil {
+		return chain[0]
+	}
+	return nil
+}
 
 // An ExpiryWatch says in the log that a certificate needs somebody.
 type ExpiryWatch struct{ w expiryWatch }

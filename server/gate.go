@@ -12,6 +12,7 @@ import (
 	"github.com/vaultpam/vaultpam/ca"
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/ledger"
+	"github.com/vaultpam/vaultpam/server/login"
 	"github.com/vaultpam/vaultpam/server/relay"
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -77,18 +78,74 @@ func certificateRefusal(cert *ssh.Certificate, now time.Time, err error) error {
 	return r
 }
 
-// Start decides and makes session.started durable.
-func (g *gate) Start(ctx context.Context, r relay.StartRequest) (*relay.Admission, error) {
-	e, err := g.ledger.Proved(ctx, r.Identity.Certificate)
+// signInOf is the sign-in session that an identity's certificate came from.
+func (g *gate) signInOf(ctx context.Context, who relay.Identity) (store.Index, error) {
+	e, err := g.ledger.Proved(ctx, who.Certificate)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	issued, ok := e.Event.(*store.CertificateIssued)
 	if !ok {
-		return nil, ledger.ErrForgery
+		return 0, ledger.ErrForgery
+	}
+	return issued.SignIn, nil
+}
+
+// AwaitTouch waits until the ledger says that the touch was there, whichever page
+// it was made on.
+func (g *gate) AwaitTouch(ctx context.Context, r relay.StartRequest, ask func(page string)) error {
+	signIn, err := g.signInOf(ctx, r.Identity)
+	if err != nil {
+		return err
+	}
+	wanted := func() (access.SignIn, bool) {
+		s, now := g.ledger.State(), store.At(g.Now())
+		x, ok := s.SignIn(signIn, now)
+		return x, ok && x.User == r.Identity.User && s.WantsTouch(x, r.Target, r.Login, now)
+	}
+	x, ok := wanted()
+	if !ok {
+		return nil
+	}
+	u, _ := g.ledger.State().User(x.User)
+	begun, err := g.login.BeginConfirm(signIn, login.PurposeConfirm, fmt.Sprintf("%s@%s wants a fresh touch", r.Login, r.Target),
+		login.Client{Source: r.Source.Addr(), Machine: g.machineOf(u, x)})
+	if err != nil {
+		g.Log.Info("no page to touch a passkey on", "user", x.User.String(), "error", err)
+		return nil // Start says what is missing
+	}
+	ask(g.browserResponse(begun).URL)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { answered <- g.login.Wait(ctx, begun.ID, signIn) }() // ends with ctx
+	for {
+		changed := g.ledger.Changed()
+		if _, ok := wanted(); !ok {
+			return nil
+		}
+		select {
+		case err := <-answered:
+			var refused *access.Refusal
+			if errors.As(err, &refused) {
+				return err
+			}
+			answered = nil // the time is over, or the ledger says it in a moment
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Start decides and makes session.started durable.
+func (g *gate) Start(ctx context.Context, r relay.StartRequest) (*relay.Admission, error) {
+	signIn, err := g.signInOf(ctx, r.Identity)
+	if err != nil {
+		return nil, err
 	}
 	c := access.StartSession{
-		Certificate: r.Identity.Certificate, SignIn: issued.SignIn, User: r.Identity.User,
+		Certificate: r.Identity.Certificate, SignIn: signIn, User: r.Identity.User,
 		Target: r.Target, Login: r.Login, Way: r.Way, Source: r.Source.Addr().Unmap().String(),
 	}
 	if err := draw(g.Random, c.Session[:], c.Salt[:]); err != nil {

@@ -1,8 +1,8 @@
 package server
 
 import (
+	"bytes"
 	"context"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -24,10 +24,16 @@ import (
 
 // A call is one request to the API as its handler sees it.
 type call struct {
-	caller access.Caller
-	source netip.Addr
-	param  func(name string) string
-	query  url.Values
+	caller  access.Caller
+	source  netip.Addr
+	browser []byte // what its cookie holds, or nil
+	param   func(name string) string
+	query   url.Values
+}
+
+// client is the program that made the call.
+func (c call) client(machine string) login.Client {
+	return login.Client{Source: c.source, Key: c.caller.Key, Machine: machine}
 }
 
 // publicHandler serves the routes of the API.
@@ -37,7 +43,7 @@ func (n *Node) publicHandler() http.Handler {
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.refuse(w, r, api.NewError(api.KindForbidden, "", "a page of another origin may not call this server"))
 	}))
-	return headers(guard.Handler(n.routed(n.handlers())))
+	return n.withPages(headers(guard.Handler(n.routed(n.handlers()))))
 }
 
 // routed serves handlers, and answers everything else as the API answers:
@@ -84,13 +90,14 @@ type handler struct {
 // encodes the answer. Nobody's body is read before they are known.
 func on[Q, A any](n *Node, route api.Route, answer func(context.Context, call, Q) (A, error)) handler {
 	return handler{route, func(w http.ResponseWriter, r *http.Request) {
-		c := call{caller: caller(r), source: source(r), param: r.PathValue, query: r.URL.Query()}
-		if err := n.admit(route.Who, c.caller); err != nil {
+		c := call{source: source(r), browser: browser(r), param: r.PathValue, query: r.URL.Query()}
+		body, err := n.identify(w, r, route, &c)
+		if err != nil {
 			n.refuse(w, r, err)
 			return
 		}
 		var q Q
-		if err := decode(w, r, &q); err != nil {
+		if err := decode(r, body, &q); err != nil {
 			n.refuse(w, r, err)
 			return
 		}
@@ -101,6 +108,30 @@ func on[Q, A any](n *Node, route api.Route, answer func(context.Context, call, Q
 		}
 		write(w, http.StatusOK, "application/json", a)
 	}}
+}
+
+// identify finds who makes a call and returns its body, which is a part of the
+// proof. Nobody's body is read whose token is not one.
+func (n *Node) identify(w http.ResponseWriter, r *http.Request, route api.Route, c *call) ([]byte, error) {
+	token := bearer(r)
+	if token != nil {
+		c.caller.Token = login.TokenHash(token)
+	}
+	if route.Who != api.WhoAnybody && !n.ledger.State().Knows(c.caller.Token, store.At(n.Now())) {
+		return nil, access.ErrNotSignedIn
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if header := r.Header.Get(api.ProofHeader); header != "" {
+		key, err := api.Proved(header, api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, n.Now())
+		if err != nil {
+			return nil, api.NewError(api.KindUnauthenticated, "set this machine's clock right, then: vaultpam login", "%v", err)
+		}
+		c.caller.Key = key
+	}
+	return body, n.admit(route.Who, c.caller)
 }
 
 // admit holds a caller to the roles of a route. Commands are held to them again
@@ -125,13 +156,24 @@ func (n *Node) admit(who api.Who, c access.Caller) error {
 	return err
 }
 
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Method != http.MethodPost {
+		return nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, api.MaxBody))
+	if err != nil {
+		return nil, api.NewError(api.KindInvalid, "", "the request's body can't be read: at most %d bytes", api.MaxBody)
+	}
+	return body, nil
+}
+
 // decode reads a body of exactly one JSON value without unknown fields. Only POST
 // has one, and may leave it out where it says nothing.
-func decode(w http.ResponseWriter, r *http.Request, into any) error {
+func decode(r *http.Request, body []byte, into any) error {
 	if r.Method != http.MethodPost {
 		return nil
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, api.MaxBody))
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(into)
 	if _, nothing := into.(*api.Empty); nothing && errors.Is(err, io.EOF) {
@@ -197,14 +239,14 @@ var kinds = map[access.Kind]api.Kind{
 	access.Clock:           api.KindUnavailable,
 }
 
-// caller is who a request says it is from: the hash of its bearer token.
-func caller(r *http.Request) access.Caller {
+// bearer is the token of a request, or nil.
+func bearer(r *http.Request) []byte {
 	scheme, text, _ := strings.Cut(r.Header.Get(api.TokenHeader), " ")
 	token, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(token) != tokenSize || subtle.ConstantTimeCompare([]byte(scheme), []byte("Bearer")) != 1 {
-		return access.Caller{}
+	if err != nil || len(token) != tokenSize || scheme != "Bearer" {
+		return nil
 	}
-	return access.Caller{Token: login.TokenHash(token)}
+	return token
 }
 
 const tokenSize = 32

@@ -72,7 +72,7 @@ func (n *Node) Describe() LocalStatus {
 	}
 	for u := range s.Users() {
 		r.Users++
-		if u.Has(store.RoleAdministrator) && u.Factor.Entry != 0 {
+		if u.Has(store.RoleAdministrator) && u.Enrolled() {
 			r.Administrators++
 			if u.Contact != (store.Commitment{}) {
 				r.Mailed++

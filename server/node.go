@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"github.com/vaultpam/vaultpam/server/ledger"
 	"github.com/vaultpam/vaultpam/server/login"
 	"github.com/vaultpam/vaultpam/server/notice"
+	"github.com/vaultpam/vaultpam/server/pages"
 	"github.com/vaultpam/vaultpam/server/relay"
 	"github.com/vaultpam/vaultpam/store"
 	"github.com/vaultpam/vaultpam/store/recording"
@@ -27,7 +29,10 @@ type Options struct {
 	Environment
 	Dir     Dir
 	Version string
-	Log     *slog.Logger
+	// Roots are the authorities that browsers are taken to know; nil is the
+	// system's.
+	Roots *x509.CertPool
+	Log   *slog.Logger
 	// Ready is called once the node serves, with the addresses it listens on.
 	Ready func(https, ssh net.Addr)
 }
@@ -50,6 +55,7 @@ type Node struct {
 	hook       *notice.Hook    // nil where there is none
 	notices    *notice.Notices // nil where none are configured, and before Run
 	unended    unended
+	pages      *pages.Pages
 	errands    *errands
 	release    func()
 }
@@ -71,7 +77,11 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{Options: o, errands: newErrands()}
+	page, err := pages.New()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{Options: o, errands: newErrands(), pages: page}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -104,7 +114,13 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.login, err = login.New(login.Config{Ledger: n.ledger, Sealer: sealer, Now: n.Now, Random: n.Random, Log: n.Log})
+	browser, err := n.browsers()
+	if err != nil {
+		return err
+	}
+	n.login, err = login.New(login.Config{
+		Ledger: n.ledger, Sealer: sealer, Now: n.Now, Random: n.Random, Log: n.Log, Browser: browser,
+	})
 	if err != nil {
 		return err
 	}
@@ -269,6 +285,6 @@ func (n *Node) info() api.Info {
 	return api.Info{
 		Name: n.config.Name, Version: n.Version, Suffix: n.config.Suffix, Relay: n.config.Public.SSH,
 		HostCA: authorized(n.keys.host.PublicKey()), LogKey: n.ledger.LogPublicKey(), Origin: n.ledger.Origin(),
-		Size: uint64(n.ledger.State().Next()), Factors: []string{string(store.FactorTOTP)},
+		Size: uint64(n.ledger.State().Next()), Factors: n.factorKinds(),
 	}
 }

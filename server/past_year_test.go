@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
@@ -263,6 +264,12 @@ func (y *pastYear) source(w *worker) store.Opening {
 	return o
 }
 
+// yearKey is what all workers sign with.
+func yearKey() ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("a year"))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
 // signIn begins a shift. The token is known to the worker alone.
 func (y *pastYear) signIn(w *worker) {
 	w.token = make([]byte, 32)
@@ -271,6 +278,7 @@ func (y *pastYear) signIn(w *worker) {
 	w.signIn = y.add(w.id, &store.SignInSucceeded{
 		User: w.id, Factor: w.factor, Kind: store.FactorTOTP, Step: uint64(y.now / 30_000),
 		Token: login.TokenHash(w.token), Expires: y.now + 36_000_000, Source: from.Commit(),
+		Key: store.ClientKey(yearKey().Public().(ed25519.PublicKey)),
 	}, from)
 	w.left = shift
 }
@@ -362,7 +370,7 @@ func comeIn(t testing.TB, env server.Environment, dir server.Dir, handles ...str
 		if !ok {
 			t.Fatalf("nobody is called %s", handle)
 		}
-		w := &worker{id: u.ID, handle: handle, factor: u.Factor.Entry}
+		w := &worker{id: u.ID, handle: handle, factor: u.Factors[0].Entry}
 		y.signIn(w)
 		came[handle] = w
 	}
@@ -384,7 +392,7 @@ func moreWork(t testing.TB, env server.Environment, dir server.Dir, entries int)
 	y.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	y.atOnce, y.step, y.now = 4096, 0, max(y.now, store.At(env.Now()))
 	u, _ := y.ledger.State().UserByHandle("user0")
-	w := &worker{id: u.ID, handle: "user0", factor: u.Factor.Entry}
+	w := &worker{id: u.ID, handle: "user0", factor: u.Factors[0].Entry}
 	for g := range y.ledger.State().GrantsOf(u.ID) {
 		w.grants = append(w.grants, yearGrant{g.Entry, g.Target})
 	}

@@ -167,8 +167,10 @@ func (v *view) describe() {
 	case *store.SettingChanged:
 		v.fields["setting"], v.fields["value"] = string(e.Setting), e.Value
 		v.say("setting %s is %s", e.Setting, e.Value)
-	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated, *store.FactorEnrolled:
+	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated:
 		v.person()
+	case *store.FactorEnrolled, *store.FactorNamed, *store.FactorRemoved, *store.FactorCloned, *store.SignInConfirmed:
+		v.factor()
 	case *store.RecoveryCreated:
 		v.fields["count"], v.fields["second_look"] = e.Count, e.Step != 0
 		v.say("%s got %d new recovery codes; those before count no more", v.r.handle(v.ctx, e.User), e.Count)
@@ -213,9 +215,6 @@ func (v *view) person() {
 	case *store.InvitationCreated:
 		v.fields["expires"] = stamp(e.Expires)
 		v.say("%s was invited", v.r.handle(v.ctx, e.User))
-	case *store.FactorEnrolled:
-		v.fields["factor"], v.fields["invitation"] = string(e.Kind), uint64(e.Invitation)
-		v.say("%s enrolled a %s factor", v.r.handle(v.ctx, e.User), e.Kind)
 	}
 }
 
@@ -224,6 +223,10 @@ func (v *view) signIn() {
 	case *store.SignInSucceeded:
 		v.fields["factor"], v.fields["expires"] = string(e.Kind), stamp(e.Expires)
 		v.fields["source"] = v.r.text(v.ctx, e.User, e.Source)
+		v.fields["machine"] = v.r.title(v.ctx, e.User, e.Machine)
+		if !e.Key.IsZero() {
+			v.fields["key"] = hex.EncodeToString(e.Key[:])
+		}
 		v.say("%s signed in with %s from %s", v.r.handle(v.ctx, e.User), e.Kind, v.fields["source"])
 		if e.Kind == store.FactorRecovery {
 			v.fields["code"], v.fields["set"] = e.Code, uint64(e.Factor)
@@ -262,6 +265,9 @@ func (v *view) grant() {
 	switch e := v.e.Event.(type) {
 	case *store.GrantAdded:
 		v.fields["logins"], v.fields["from"], v.fields["until"] = texts(e.Logins), stamp(e.From), stamp(e.Until)
+		if e.Touch != 0 {
+			v.fields["touch_minutes"] = e.Touch
+		}
 		v.say("%s may log in to %s as %s%s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target),
 			strings.Join(texts(e.Logins), ", "), until(e.Until))
 	case *store.GrantRemoved:

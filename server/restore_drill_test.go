@@ -78,7 +78,7 @@ func newDrill(t *testing.T) *drill {
 func (d *drill) follow(s *site) error {
 	d.t.Helper()
 	info := must[api.Info](s, nil, "GET", api.RouteInfo.Path, nil)
-	c, err := client.New(client.Config{Server: s.https, Pin: s.begun.Invitation.Pin, Timeout: 10 * time.Second})
+	c, err := client.New(client.Config{Server: s.https, Pin: s.begun.Invitation.Pin, Timeout: 10 * time.Second, Now: s.clock.now})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func (d *drill) follow(s *site) error {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	signedIn, err := c.WithToken(d.carol.token)
+	signedIn, err := c.WithSession(client.Session{Token: d.carol.token, Key: residentKey})
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (n *Node) users(ctx context.Context, _ call, _ api.Empty) ([]api.User, erro
 }
 
 func wireUser(u access.User) api.User {
-	return api.User{ID: u.ID.String(), Handle: string(u.Handle), Roles: texts(u.Roles), Enrolled: u.Factor.Entry != 0}
+	return api.User{ID: u.ID.String(), Handle: string(u.Handle), Roles: texts(u.Roles), Enrolled: u.Enrolled()}
 }
 
 func (n *Node) addUser(ctx context.Context, c call, q api.AddUserRequest) (api.AddUserResponse, error) {
@@ -257,12 +257,12 @@ func wireGrant(s access.State, g access.Grant) api.Grant {
 	t, _ := s.Target(g.Target)
 	return api.Grant{
 		ID: uint64(g.Entry), User: string(u.Handle), Target: string(t.Name), Logins: texts(g.Logins),
-		From: g.From.Time(), Until: g.Until.Time(),
+		From: g.From.Time(), Until: g.Until.Time(), Touch: g.Touch,
 	}
 }
 
 func (n *Node) addGrant(ctx context.Context, c call, q api.Grant) (api.Grant, error) {
-	add := access.AddGrant{By: c.caller, User: store.Handle(q.User), Target: store.TargetName(q.Target), Logins: q.Logins}
+	add := access.AddGrant{By: c.caller, User: store.Handle(q.User), Target: store.TargetName(q.Target), Logins: q.Logins, Touch: q.Touch}
 	var err error
 	if add.From, err = moment("from", q.From); err != nil {
 		return api.Grant{}, err
@@ -276,7 +276,7 @@ func (n *Node) addGrant(ctx context.Context, c call, q api.Grant) (api.Grant, er
 	}
 	e := r.Events[0].(*store.GrantAdded)
 	return wireGrant(n.ledger.State(), access.Grant{
-		Entry: r.First, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until,
+		Entry: r.First, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until, Touch: e.Touch,
 	}), nil
 }
 

@@ -21,6 +21,22 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteEnrollBegin, n.enrollBegin),
 		on(n, api.RouteEnrollFinish, n.enrollFinish),
 		on(n, api.RouteSignIn, n.signIn),
+		on(n, api.RouteSignInBegin, n.beginSignIn),
+		on(n, api.RouteRedeem, n.redeem),
+		on(n, api.RouteEnrollKey, n.enrollPasskey),
+		on(n, api.RouteAsk, n.ask),
+		on(n, api.RouteAnswer, n.answer),
+		on(n, api.RouteRegister, n.register),
+		on(n, api.RouteDeny, n.deny),
+		on(n, api.RouteDeviceFind, n.findDevice),
+		on(n, api.RouteConfirm, n.confirm),
+		on(n, api.RouteConfirmWait, n.confirmWait),
+		on(n, api.RouteConfirmCode, n.confirmCode),
+		on(n, api.RouteFactors, n.factors),
+		on(n, api.RouteFactorName, n.nameFactor),
+		on(n, api.RouteFactorRemove, n.removeFactor),
+		on(n, api.RouteSignIns, n.signIns),
+		on(n, api.RouteSignInEnd, n.endSignIn),
 		on(n, api.RouteCheckpoint, n.checkpoint),
 		on(n, api.RouteSignOut, n.signOut),
 		on(n, api.RouteStatus, n.status),
@@ -57,21 +73,13 @@ func (n *Node) handlers() []handler {
 
 func (n *Node) getInfo(context.Context, call, api.Empty) (api.Info, error) { return n.info(), nil }
 
-func (n *Node) enrollBegin(_ context.Context, _ call, q api.EnrollBeginRequest) (api.EnrollBeginResponse, error) {
-	e, err := n.login.BeginEnrolment(q.Token)
-	if err != nil {
-		return api.EnrollBeginResponse{}, err
-	}
-	return api.EnrollBeginResponse{Handle: string(e.Handle), Secret: e.Secret, URI: e.URI, Expires: e.Expires}, nil
-}
-
 func (n *Node) enrollFinish(ctx context.Context, c call, q api.EnrollFinishRequest) (api.SignInResponse, error) {
-	s, err := n.login.FinishEnrolment(ctx, q.Token, q.Code, c.source)
+	s, err := n.login.FinishEnrolment(ctx, q.Token, q.Code, c.client(q.Machine))
 	return signedIn(s), err
 }
 
 func (n *Node) signIn(ctx context.Context, c call, q api.SignInRequest) (api.SignInResponse, error) {
-	s, err := n.login.SignIn(ctx, login.Proof{Handle: q.Handle, Code: q.Code, Device: q.Device}, c.source)
+	s, err := n.login.SignIn(ctx, login.Proof{Handle: q.Handle, Code: q.Code, Device: q.Device}, c.client(q.Machine))
 	return signedIn(s), err
 }
 
@@ -83,10 +91,7 @@ func signedIn(s login.Session) api.SignInResponse {
 }
 
 func (n *Node) newRecoveryCodes(ctx context.Context, c call, q api.RecoveryRequest) (api.RecoveryResponse, error) {
-	if q.Code == "" {
-		return api.RecoveryResponse{}, api.NewError(api.KindInvalid, "type the code that your authenticator shows now", "new recovery codes take a code")
-	}
-	codes, err := n.login.NewRecoveryCodes(ctx, c.caller, login.Proof{Code: q.Code, Device: q.Device}, c.source)
+	codes, err := n.login.NewRecoveryCodes(ctx, c.caller, login.Proof{Code: q.Code, Device: q.Device}, c.client(""))
 	return api.RecoveryResponse{Codes: codes}, err
 }
 
@@ -126,7 +131,7 @@ func (n *Node) status(_ context.Context, c call, _ api.Empty) (api.StatusRespons
 	return api.StatusResponse{
 		Handle: string(u.Handle), Roles: texts(u.Roles), SignIn: uint64(x.Entry),
 		Expires: x.Expires.Time(), Targets: len(s.Reaches(u.ID, now)),
-		Factor: string(x.Kind), RecoveryLeft: u.Recovery.Left(),
+		Factor: string(x.Kind), Ends: x.Ends().Time(), RecoveryLeft: u.Recovery.Left(),
 	}, nil
 }
 

@@ -260,14 +260,21 @@ type answer struct {
 // ask makes a request; a body that is a string is sent as it is.
 func (s *site) ask(method, path string, token []byte, body any) answer {
 	s.t.Helper()
+	return s.do(s.request(method, path, token, body))
+}
+
+// request is a request that its client has signed.
+func (s *site) request(method, path string, token []byte, body any) *http.Request {
+	s.t.Helper()
 	var r io.Reader = http.NoBody
+	var data []byte
 	switch b := body.(type) {
 	case nil:
 	case string:
-		r = strings.NewReader(b)
+		data, r = []byte(b), strings.NewReader(b)
 	default:
-		data, err := json.Marshal(b)
-		if err != nil {
+		var err error
+		if data, err = json.Marshal(b); err != nil {
 			s.t.Fatal(err)
 		}
 		r = bytes.NewReader(data)
@@ -279,7 +286,20 @@ func (s *site) ask(method, path string, token []byte, body any) answer {
 	if token != nil {
 		req.Header.Set(api.TokenHeader, "Bearer "+tokenText(token))
 	}
-	return s.do(req)
+	s.sign(req, token, data)
+	return req
+}
+
+// residentKey is what the programs of all residents sign with.
+var residentKey = func() ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("residents"))
+	return ed25519.NewKeyFromSeed(seed[:])
+}()
+
+// sign proves that a request is its client's.
+func (s *site) sign(req *http.Request, token, body []byte) {
+	call := api.Signed{Method: req.Method, Target: req.URL.RequestURI(), Token: token, Body: body}
+	req.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.clock.now()))
 }
 
 func (s *site) do(req *http.Request) answer {

@@ -70,8 +70,9 @@ type tlsSource interface {
 	// begin returns what the HTTPS port serves with. It is called once, before
 	// tend is.
 	begin() *tls.Config
-	// current returns the certificate that is served, or nil while there is none.
-	current() *x509.Certificate
+	// current returns the certificate that is served, with its chain behind it, or
+	// nil while there is none.
+	current() []*x509.Certificate
 	// tend looks after the certificate until ctx is done. What goes wrong is in
 	// the log: no certificate is a reason to end what runs.
 	tend(ctx context.Context) error
@@ -120,7 +121,7 @@ func (s selfSigned) begin() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{s.pair}, MinVersion: tls.VersionTLS13}
 }
 
-func (s selfSigned) current() *x509.Certificate { return s.pair.Leaf }
+func (s selfSigned) current() []*x509.Certificate { return []*x509.Certificate{s.pair.Leaf} }
 
 // tend has nothing to do: the key is pinned, and nobody looks at the date.
 func (s selfSigned) tend(context.Context) error { return nil }
@@ -132,6 +133,17 @@ func (s selfSigned) pin() []byte {
 
 // maxPEM bounds a file with a certificate or its key.
 const maxPEM = 1 << 20
+
+// chainOf returns a pair's certificate and those behind it.
+func chainOf(pair *tls.Certificate) []*x509.Certificate {
+	chain := []*x509.Certificate{pair.Leaf}
+	for _, der := range pair.Certificate[1:] {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			chain = append(chain, c)
+		}
+	}
+	return chain
+}
 
 // readPair reads a certificate and its key, which nobody else may read. Links
 // are followed: programs that renew certificates make them.

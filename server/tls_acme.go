@@ -111,7 +111,22 @@ func (a *acmeSource) ask() (*tls.Certificate, error) {
 	})
 }
 
-func (a *acmeSource) current() *x509.Certificate {
+func (a *acmeSource) current() []*x509.Certificate {
+	if pair := a.pair(); pair != nil {
+		return chainOf(pair)
+	}
+	return nil
+}
+
+func (a *acmeSource) leaf() *x509.Certificate {
+	if pair := a.pair(); pair != nil {
+		return pair.Leaf
+	}
+	return nil
+}
+
+// pair is what is served, or nil while there is nothing.
+func (a *acmeSource) pair() *tls.Certificate {
 	if !a.ready.Load() {
 		return nil
 	}
@@ -119,7 +134,7 @@ func (a *acmeSource) current() *x509.Certificate {
 	if err != nil {
 		return nil
 	}
-	return pair.Leaf
+	return pair
 }
 
 // tend gets the first certificate, and then looks at its end once a minute;
@@ -133,13 +148,13 @@ func (a *acmeSource) tend(ctx context.Context) error {
 		}
 	}
 	watch := expiryWatch{host: a.name, log: a.log}
-	served := a.current()
+	served := a.leaf()
 	for {
 		watch.look(served, a.now())
 		if !pause(ctx, tendStep) {
 			return nil
 		}
-		if next := a.current(); next != nil && !next.Equal(served) {
+		if next := a.leaf(); next != nil && !next.Equal(served) {
 			served = next
 			a.log.Info("a new TLS certificate is served", "name", a.name, "ends", next.NotAfter.UTC().Format(time.RFC3339))
 		}

@@ -53,7 +53,7 @@ func (o *ownFiles) begin() *tls.Config {
 	}
 }
 
-func (o *ownFiles) current() *x509.Certificate { return o.look().Leaf }
+func (o *ownFiles) current() []*x509.Certificate { return chainOf(o.look()) }
 
 // tend looks at the files while nobody connects, and at the certificate's end.
 func (o *ownFiles) tend(ctx context.Context) error {
@@ -61,7 +61,7 @@ func (o *ownFiles) tend(ctx context.Context) error {
 	tick := time.NewTicker(tendStep)
 	defer tick.Stop()
 	for {
-		watch.look(o.current(), o.now())
+		watch.look(o.look().Leaf, o.now())
 		select {
 		case <-ctx.Done():
 			return nil

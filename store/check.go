@@ -18,11 +18,22 @@ func checkEvent(e Event) error {
 	case *ClockAccepted:
 		return check(want{e.Time > 0, "a moment"})
 	case *SettingChanged:
-		return check(want{e.Setting == SettingSelfGrant && known(e.Value, SelfGrantRefused, SelfGrantAllowed), "a known setting and value"})
+		return e.Setting.Check(e.Value)
 	case *UserAdded:
 		return errors.Join(check(want{!e.User.IsZero(), "a user"}), checkRoles(e.Roles))
 	case *FactorEnrolled:
-		return check(want{e.Kind == FactorTOTP, "a kind of factor that is enrolled"})
+		return e.check()
+	case *FactorNamed:
+		return check(want{!e.User.IsZero() && e.Factor != 0, "a user's factor"}, want{e.Name != Commitment{}, "a name"})
+	case *FactorRemoved:
+		return check(want{!e.User.IsZero() && e.Factor != 0, "a user's factor"})
+	case *FactorCloned:
+		return check(want{!e.User.IsZero() && e.Factor != 0, "a user's factor"}, want{e.Counter <= e.Last && e.Last <= 1<<32-1, "a counter that did not go on"})
+	case *SignInConfirmed:
+		return check(want{!e.User.IsZero() && e.SignIn != 0 && e.Factor != 0, "a user's sign-in session and factor"},
+			want{e.Kind == FactorTOTP || e.Kind == FactorPasskey, "a kind of factor that is enrolled"},
+			want{e.Kind == FactorTOTP || e.Step == 0, "a time step for TOTP alone"},
+			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"})
 	case *RecoveryCreated:
 		return check(want{!e.User.IsZero(), "a user"}, want{e.Codes != Hash{}, "the hash of a set"},
 			want{0 < e.Count && e.Count <= MaxRecoveryCodes, "a count from 1 to 64"})
@@ -40,7 +51,8 @@ func checkEvent(e Event) error {
 		recovery := e.Kind == FactorRecovery
 		return check(want{e.Kind.valid(), "a known kind of factor"},
 			want{recovery == (e.Code != 0) && e.Code <= MaxRecoveryCodes, "a code's number for a recovery code alone"},
-			want{!recovery || e.Step == 0, "no time step for a recovery code"})
+			want{e.Kind == FactorTOTP || e.Step == 0, "a time step for TOTP alone"},
+			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"})
 	case *SignInFailed:
 		return check(want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
 	case *TargetAdded:
@@ -55,7 +67,7 @@ func checkEvent(e Event) error {
 	case *TargetReopened:
 		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"})
 	case *GrantAdded:
-		return checkLogins(e.Logins)
+		return errors.Join(checkLogins(e.Logins), check(want{e.Touch <= MaxTouch, "a touch within 1440 minutes"}))
 	case *CertificateIssued:
 		target := e.Kind == CertificateTarget
 		var err error

@@ -22,6 +22,10 @@ const (
 	FieldSource Field = "source"
 	// FieldEmail is the text of an Email.
 	FieldEmail Field = "email"
+	// FieldFactor is what a person calls one of their factors.
+	FieldFactor Field = "factor"
+	// FieldMachine is the name of the machine that a sign-in was asked for on.
+	FieldMachine Field = "machine"
 	// FieldDoors is the text of a DoorReport.
 	FieldDoors Field = "doors"
 )

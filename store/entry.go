@@ -222,6 +222,14 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(InvitationCreated), nil
 	case TypeFactorEnrolled:
 		return new(FactorEnrolled), nil
+	case TypeFactorNamed:
+		return new(FactorNamed), nil
+	case TypeFactorRemoved:
+		return new(FactorRemoved), nil
+	case TypeFactorCloned:
+		return new(FactorCloned), nil
+	case TypeSignInConfirmed:
+		return new(SignInConfirmed), nil
 	case TypeSignInSucceeded:
 		return new(SignInSucceeded), nil
 	case TypeSignInFailed:

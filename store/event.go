@@ -18,9 +18,13 @@ const (
 	TypeUserRemoved       EventType = "user.removed"
 	TypeInvitationCreated EventType = "invitation.created"
 	TypeFactorEnrolled    EventType = "factor.enrolled"
+	TypeFactorNamed       EventType = "factor.named"
+	TypeFactorRemoved     EventType = "factor.removed"
+	TypeFactorCloned      EventType = "factor.cloned"
 	TypeSignInSucceeded   EventType = "signin.succeeded"
 	TypeSignInFailed      EventType = "signin.failed"
 	TypeSignInStopped     EventType = "signin.stopped"
+	TypeSignInConfirmed   EventType = "signin.confirmed"
 	TypeSignInEnded       EventType = "signin.ended"
 	TypeRecoveryCreated   EventType = "recovery.created"
 	TypeUserContact       EventType = "user.contact"
@@ -117,19 +121,12 @@ type InvitationCreated struct {
 	Expires Millis `cbor:"3,keyasint"`
 }
 
-// FactorEnrolled uses up an invitation. A factor is named by its entry's index.
-// Step is the TOTP time step of the code that proved it.
-type FactorEnrolled struct {
-	User       UserID     `cbor:"1,keyasint"`
-	Kind       FactorKind `cbor:"2,keyasint"`
-	Invitation Index      `cbor:"3,keyasint"`
-	Step       uint64     `cbor:"4,keyasint,omitempty"`
-}
-
 // SignInSucceeded opens a sign-in session, named by its entry's index. Token is
 // the SHA-256 hash of the 256 random bits that the client keeps. Step is the
 // TOTP time step (RFC 6238) that is now used up, Code the number of the recovery
-// code, from 1; Factor is then the index of its set.
+// code, from 1; Factor is then the index of its set. Counter is the passkey's.
+// Key is what the session's calls are signed with; Machine commits to the name of
+// the machine that asked.
 type SignInSucceeded struct {
 	User    UserID     `cbor:"1,keyasint"`
 	Factor  Index      `cbor:"2,keyasint"`
@@ -139,6 +136,9 @@ type SignInSucceeded struct {
 	Expires Millis     `cbor:"6,keyasint"`
 	Source  Commitment `cbor:"7,keyasint"`
 	Code    uint64     `cbor:"8,keyasint,omitempty"`
+	Counter uint64     `cbor:"9,keyasint,omitempty"`
+	Key     ClientKey  `cbor:"10,keyasint,omitzero"`
+	Machine Commitment `cbor:"11,keyasint,omitzero"`
 }
 
 // SignInFailed sums up failed attempts at one account from one source prefix
@@ -209,13 +209,20 @@ type TargetReopened struct {
 }
 
 // GrantAdded allows a user some logins of a target, named by its entry's index.
+// Touch asks for a touch of a passkey that is at most so many minutes old when a
+// session starts; 0 asks for none.
 type GrantAdded struct {
 	User   UserID  `cbor:"1,keyasint"`
 	Target Index   `cbor:"2,keyasint"`
 	Logins []Login `cbor:"3,keyasint"`
 	From   Millis  `cbor:"4,keyasint,omitempty"`
 	Until  Millis  `cbor:"5,keyasint,omitempty"`
+	Touch  uint64  `cbor:"6,keyasint,omitempty"`
 }
+
+// MaxTouch is the longest that a touch may be asked to be ago, in minutes: what is
+// older is a sign-in.
+const MaxTouch = 24 * 60
 
 // GrantRemoved takes a grant back before its end.
 type GrantRemoved struct {
@@ -298,7 +305,6 @@ func (*SettingChanged) EventType() EventType    { return TypeSettingChanged }
 func (*UserAdded) EventType() EventType         { return TypeUserAdded }
 func (*UserRemoved) EventType() EventType       { return TypeUserRemoved }
 func (*InvitationCreated) EventType() EventType { return TypeInvitationCreated }
-func (*FactorEnrolled) EventType() EventType    { return TypeFactorEnrolled }
 func (*SignInSucceeded) EventType() EventType   { return TypeSignInSucceeded }
 func (*SignInFailed) EventType() EventType      { return TypeSignInFailed }
 func (*SignInEnded) EventType() EventType       { return TypeSignInEnded }

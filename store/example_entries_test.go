@@ -62,6 +62,17 @@ func examples() []*store.Entry {
 		&store.SignInSucceeded{User: user, Factor: 34, Kind: store.FactorRecovery, Token: hash, Expires: 1_800_000_000_000, Source: commitment, Code: 7},
 		&store.SignInStopped{User: user, Count: 60},
 
+		&store.FactorEnrolled{User: user, Kind: store.FactorPasskey, SignIn: 6, Name: commitment, Passkey: &store.Passkey{
+			Credential: hash[:], PublicKey: key, Counter: 7, AAGUID: store.AAGUID{0x2f, 15: 0x2a}, Flags: 0x45}},
+		&store.FactorEnrolled{User: user, Kind: store.FactorPasskey, Invitation: 4, Passkey: &store.Passkey{Credential: hash[:1], PublicKey: key}},
+		&store.FactorNamed{User: user, Factor: 39, Name: commitment},
+		&store.FactorRemoved{User: user, Factor: 39},
+		&store.FactorCloned{User: user, Factor: 39, Counter: 6, Last: 7},
+		&store.SignInSucceeded{User: user, Factor: 39, Kind: store.FactorPasskey, Token: hash, Expires: 1_800_000_000_000, Source: commitment,
+			Counter: 8, Key: store.ClientKey(hash), Machine: commitment},
+		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 39, Kind: store.FactorPasskey, Counter: 9, Source: commitment},
+		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_669, Source: commitment},
+		&store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}, Touch: 15},
 		&store.UserContact{User: user, Email: commitment},
 		&store.UserContact{User: user},
 		&store.RecoveryBegun{User: user, Ready: 1_700_000_086_400},

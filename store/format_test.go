@@ -58,7 +58,10 @@ func codedFields(typ reflect.Type) []string {
 // event and every field with its number, and nothing else.
 func TestFormatIsDocumented(t *testing.T) {
 	cddl, documented := documentedMaps(t)
-	coded := map[string][]string{"recording-file": codedFields(reflect.TypeFor[store.RecordingFile]())}
+	coded := map[string][]string{
+		"recording-file": codedFields(reflect.TypeFor[store.RecordingFile]()),
+		"passkey":        codedFields(reflect.TypeFor[store.Passkey]()),
+	}
 	for _, e := range examples() {
 		name := strings.ReplaceAll(string(e.Event.EventType()), ".", "-")
 		coded[name] = codedFields(reflect.TypeOf(e.Event).Elem())

@@ -15,6 +15,14 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User = v.User
 	case *FactorEnrolled:
 		r.User = v.User
+	case *FactorNamed:
+		r.User = v.User
+	case *FactorRemoved:
+		r.User = v.User
+	case *FactorCloned:
+		r.User = v.User
+	case *SignInConfirmed:
+		r.User = v.User
 	case *SignInSucceeded:
 		r.User = v.User
 	case *SignInFailed:

@@ -18,26 +18,15 @@ func Roles() []Role {
 	return []Role{RoleEngineer, RoleApprover, RoleAdministrator, RoleAuditor}
 }
 
-// A Setting is something that a company may decide about the rules.
-type Setting string
-
-// SettingSelfGrant says whether an administrator may grant access to themselves
-// without a second person: "refused", which is the default, or "allowed", for a
-// company with a single administrator.
-const SettingSelfGrant Setting = "self-grant"
-
-// The values of SettingSelfGrant.
-const (
-	SelfGrantRefused = "refused"
-	SelfGrantAllowed = "allowed"
-)
-
 // A FactorKind is how a person proves who they are.
 type FactorKind string
 
 const (
 	// FactorTOTP is a time-based one-time password (RFC 6238).
 	FactorTOTP FactorKind = "totp"
+	// FactorPasskey is a WebAuthn credential with user verification: a passkey or
+	// a security key.
+	FactorPasskey FactorKind = "passkey"
 	// FactorRecovery is one of the codes that a person keeps on paper.
 	FactorRecovery FactorKind = "recovery-code"
 )
@@ -92,6 +81,7 @@ const (
 	RefusedNoSignIn  Refusal = "not-signed-in"
 	RefusedForgery   Refusal = "certificate-not-in-ledger"
 	RefusedNotActive Refusal = "user-removed"
+	RefusedTouch     Refusal = "touch-needed"
 )
 
 // An EndReason is why a session ended.
@@ -142,7 +132,7 @@ func known[T comparable](word T, set ...T) bool {
 }
 
 func (r Role) valid() bool            { return known(r, Roles()...) }
-func (k FactorKind) valid() bool      { return known(k, FactorTOTP, FactorRecovery) }
+func (k FactorKind) valid() bool      { return known(k, FactorTOTP, FactorPasskey, FactorRecovery) }
 func (k CertificateKind) valid() bool { return known(k, CertificateUser, CertificateTarget) }
 func (l Label) valid() bool           { return known(l, LabelReplayable, LabelMetadata, LabelOpaque) }
 func (w Way) valid() bool             { return known(w, WayProxy, WayJump, WayName, WayErrand) }
@@ -150,7 +140,7 @@ func (e Errand) valid() bool          { return known(e, ErrandCheck, ErrandClose
 
 func (r Refusal) valid() bool {
 	return known(r, RefusedNoTarget, RefusedNoGrant, RefusedNotYet, RefusedEnded, RefusedLogin,
-		RefusedNoSignIn, RefusedForgery, RefusedNotActive)
+		RefusedNoSignIn, RefusedForgery, RefusedNotActive, RefusedTouch)
 }
 
 func (r EndReason) valid() bool {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
@@ -153,7 +154,9 @@ func (h *house) raw(t *testing.T, from, size uint64) [][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set(api.TokenHeader, "Bearer "+base64.RawURLEncoding.EncodeToString(h.dana.token))
+	by := h.dana.session
+	req.Header.Set(api.TokenHeader, "Bearer "+base64.RawURLEncoding.EncodeToString(by.Token))
+	req.Header.Set(api.ProofHeader, api.Prove(by.Key, api.Signed{Method: req.Method, Target: req.URL.RequestURI(), Token: by.Token}, time.Now()))
 	// dana's client has held the server to its pin.
 	c := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 	resp, err := c.Do(req)

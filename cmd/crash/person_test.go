@@ -26,12 +26,12 @@ import (
 // A person is somebody who has enrolled, and the file in which they keep the
 // certificates that they were given.
 type person struct {
-	server string
-	pin    []byte
-	token  []byte
-	key    ssh.Signer
-	kept   string // a line a certificate: serial, hash of the signed bytes
-	client *client.Client
+	server  string
+	pin     []byte
+	session client.Session
+	key     ssh.Signer
+	kept    string // a line a certificate: serial, hash of the signed bytes
+	client  *client.Client
 }
 
 // hire adds a person and has them enrol.
@@ -72,11 +72,14 @@ func enrol(t *testing.T, link string) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := c.EnrollFinish(t.Context(), inv.Token, code)
+	if c, err = c.WithNewKey(); err != nil {
+		t.Fatal(err)
+	}
+	session, err := c.EnrollFinish(t.Context(), inv.Token, code, "a desk")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.token = session.Token
+	p.session = c.Opened(session.Token)
 	p.client = p.connect(t)
 	return p
 }
@@ -86,7 +89,7 @@ func (p *person) connect(t *testing.T) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Config{Server: p.server, Pin: p.pin, Timeout: patience})
 	if err == nil {
-		c, err = c.WithToken(p.token)
+		c, err = c.WithSession(p.session)
 	}
 	if err != nil {
 		t.Fatal(err)

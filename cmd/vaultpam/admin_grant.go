@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 type grantFlags struct {
 	logins            []string
 	from, until, span string
+	touch             time.Duration
 	json              bool
 }
 
@@ -48,6 +50,7 @@ func (a *app) grantAddCommand() *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&flags.logins, "login", nil, "`ACCOUNT` on the target; may be given several times")
 	cmd.Flags().StringVar(&flags.from, "from", "", "from `WHEN` on: 2006-01-02, 2006-01-02T15:04 (default: now)")
+	cmd.Flags().DurationVar(&flags.touch, "touch", 0, "ask for a touch of a passkey that is at most this `LONG` ago: 15m")
 	cmd.Flags().StringVar(&flags.until, "until", "", "until `WHEN` (default: until it is removed)")
 	cmd.Flags().StringVar(&flags.span, "for", "", "for this long from its beginning, `DURATION`: 2h, 5d")
 	jsonFlag(cmd, &flags.json)
@@ -94,6 +97,10 @@ func (a *app) grant(cmd *cobra.Command, args []string, flags grantFlags) (g api.
 		}
 		g.Until = begin.Add(d)
 	}
+	if flags.touch < 0 || flags.touch != flags.touch.Truncate(time.Minute) {
+		return usage(errors.New("--touch: want whole minutes, such as 15m"))
+	}
+	g.Touch = uint64(flags.touch / time.Minute)
 	g.From, g.Until = stored(g.From), stored(g.Until)
 	return g, nil
 }
@@ -114,15 +121,25 @@ func (a *app) span(g api.Grant) string {
 	if !g.Until.IsZero() {
 		s += " until " + a.local(g.Until)
 	}
+	if g.Touch != 0 {
+		s += fmt.Sprintf(", with a touch in the %d minutes before", g.Touch)
+	}
 	return s
+}
+
+func touchText(g api.Grant) string {
+	if g.Touch == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%dm", g.Touch)
 }
 
 func (a *app) grantLsCommand() *cobra.Command {
 	return listing[api.Grant]{
 		use: "ls", short: "list all grants", ask: (*client.Client).Grants,
-		head: []string{"id", "user", "target", "logins", "from", "until"},
+		head: []string{"id", "user", "target", "logins", "from", "until", "touch"},
 		row: func(_ *node, g api.Grant) []string {
-			return []string{strconv.FormatUint(g.ID, 10), g.User, g.Target, strings.Join(g.Logins, ","), a.local(g.From), a.local(g.Until)}
+			return []string{strconv.FormatUint(g.ID, 10), g.User, g.Target, strings.Join(g.Logins, ","), a.local(g.From), a.local(g.Until), touchText(g)}
 		},
 	}.command(a)
 }

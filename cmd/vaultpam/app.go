@@ -44,7 +44,7 @@ connects to the one you pick.`,
 		return &usageError{command: cmd.CommandPath(), why: lowerFirst(err.Error())}
 	})
 	root.AddCommand(
-		a.enrollCommand(), a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.recoveryCommand(),
+		a.enrollCommand(), a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.confirmCommand(), a.factorCommand(), a.recoveryCommand(),
 		a.certCommand(), a.configCommand(), a.proxyCommand(), a.targetsCommand(),
 		a.auditCommand(), a.playCommand(), a.adminCommand(), a.versionCommand(),
 		exitCodesTopic(),
@@ -145,7 +145,7 @@ func (a *app) home() (*client.Home, error) {
 
 // connect returns a client for a server. Run closes it.
 func (a *app) connect(config client.Config) (*client.Client, error) {
-	config.Timeout = callTimeout
+	config.Timeout, config.Now = callTimeout, a.Now
 	c, err := client.New(config)
 	if err == nil {
 		a.clients = append(a.clients, c)
@@ -203,11 +203,11 @@ func (a *app) signedIn(ctx context.Context) (*node, error) {
 }
 
 func (n *node) withSession(ctx context.Context) (*node, error) {
-	token, err := n.home.Session(ctx)
+	session, err := n.home.Session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, err := n.client.WithToken(token)
+	c, err := n.client.WithSession(session)
 	if err != nil {
 		return nil, err
 	}

@@ -77,14 +77,18 @@ func (a *app) enroll(ctx context.Context, link string, code *codeFlag) error {
 	if err := a.showSecret(begun, code); err != nil {
 		return err
 	}
+	if n.client, err = n.client.WithNewKey(); err != nil {
+		return err
+	}
 	var session api.SignInResponse
 	err = code.untilAccepted(ctx, a, "code that it shows now: ", func(code string) (err error) {
-		session, err = c.EnrollFinish(ctx, inv.Token, code)
+		session, err = n.client.EnrollFinish(ctx, inv.Token, code, a.machine())
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	n.settings.Factor = store.FactorTOTP
 	if err := a.open(ctx, n, session); err != nil {
 		return withHint(err, "you are enrolled, and this machine does not know it yet: %s", loginLine(settings))
 	}

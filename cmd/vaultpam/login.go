@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +18,8 @@ import (
 // A loginFlags is who signs in where.
 type loginFlags struct {
 	handle, server, pin string
+	totp, device        bool
+	passkeys            bool // the server offers them
 	code                codeFlag
 }
 
@@ -26,11 +28,15 @@ func (a *app) loginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "sign in",
-		Long: `login signs in with the code that your authenticator shows, or with one of your
-recovery codes, verifies that the server's ledger grew out of what this machine
-saw of it before, and gets a certificate. The sign-in is kept in your desktop's keyring, or in a file that
-only you can read where there is none (VAULTPAM_KEYRING=off always uses the
-file).
+		Long: `login opens your browser, where you touch your passkey, and comes back by itself.
+Where this machine has no browser, --device shows a code to type at a browser on
+another machine of the same network. --totp asks for the code of your
+authenticator app, or for one of your recovery codes.
+
+It verifies that the server's ledger grew out of what this machine saw of it
+before, and gets a certificate. The sign-in is kept in your desktop's keyring, or
+in a file that only you can read where there is none (VAULTPAM_KEYRING=off always
+uses the file). It is bound to a key that never leaves this machine.
 
 On a machine that you did not enroll on, --server names the server and --pin its
 key, as they stand in an invitation.`,
@@ -42,7 +48,11 @@ key, as they stand in an invitation.`,
 	cmd.Flags().StringVar(&flags.handle, "handle", "", "sign in as this `HANDLE` (default: who enrolled here)")
 	cmd.Flags().StringVar(&flags.server, "server", "", "the server, `HOST[:PORT]`, where this machine knows none yet")
 	cmd.Flags().StringVar(&flags.pin, "pin", "", "the server's key, `PIN`, as in an invitation behind the dot")
+	cmd.Flags().BoolVar(&flags.totp, "totp", false, "type a code of your authenticator app, or a recovery code")
+	cmd.Flags().BoolVar(&flags.device, "device", false, "show a code to type at a browser on another machine")
+	cmd.MarkFlagsMutuallyExclusive("totp", "device")
 	flags.code.add(cmd)
+	cmd.MarkFlagsMutuallyExclusive("code-stdin", "device")
 	flags.code.recovery = recoveryToo
 	return cmd
 }
@@ -52,17 +62,31 @@ func (a *app) login(ctx context.Context, flags *loginFlags) error {
 	if err != nil {
 		return err
 	}
-	// Before the code leaves this machine: a ledger that forked gets nothing.
+	// Before anything is proved: a ledger that forked gets nothing.
 	if _, err := n.ledger.Follow(ctx); err != nil {
 		return err
 	}
-	var session api.SignInResponse
-	err = flags.code.untilAccepted(ctx, a, fmt.Sprintf("code for %s: ", n.settings.Handle), func(code string) (err error) {
-		session, err = n.client.SignIn(ctx, n.settings.Handle, code, n.home.Device(n.settings.Handle))
+	if n.client, err = n.client.WithNewKey(); err != nil {
 		return err
-	})
+	}
+	var session api.SignInResponse
+	switch flags.way(a, n) {
+	case wayCode:
+		session, err = a.loginByCode(ctx, n, &flags.code)
+	case wayBrowser:
+		session, err = a.loginByBrowser(ctx, n)
+	case wayDevice:
+		session, err = a.loginByDevice(ctx, n)
+	}
 	if err != nil {
 		return err
+	}
+	if n.settings.Handle != "" && session.Handle != string(n.settings.Handle) && flags.handle != "" {
+		return a.notKept(ctx, n, session, refuse("choose "+flags.handle+"'s passkey in the browser", "%s signed in, and not %s", session.Handle, flags.handle))
+	}
+	n.settings.Handle = store.Handle(session.Handle)
+	if kind := store.FactorKind(session.Factor); kind != store.FactorRecovery {
+		n.settings.Factor = kind
 	}
 	if err := a.open(ctx, n, session); err != nil {
 		return err
@@ -81,7 +105,12 @@ func (a *app) open(ctx context.Context, n *node, session api.SignInResponse) err
 	if err == nil {
 		return nil
 	}
-	if c, terr := n.client.WithToken(session.Token); terr == nil {
+	return a.notKept(ctx, n, session, err)
+}
+
+// notKept ends a session that is not wanted, and returns why.
+func (a *app) notKept(ctx context.Context, n *node, session api.SignInResponse, err error) error {
+	if c, terr := n.client.WithSession(n.client.Opened(session.Token)); terr == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = c.SignOut(ctx) // where it fails, the session ends by itself
@@ -101,7 +130,7 @@ func (a *app) keepSession(ctx context.Context, n *node, session api.SignInRespon
 	if err := n.home.SaveDevice(n.settings.Handle, session.Device); err != nil {
 		return err
 	}
-	_, err := n.home.SaveSession(ctx, session.Token)
+	_, err := n.home.SaveSession(ctx, n.client.Opened(session.Token))
 	return err
 }
 
@@ -149,9 +178,6 @@ func (a *app) loginNode(ctx context.Context, flags *loginFlags) (*node, error) {
 			return nil, &usageError{command: "vaultpam login", why: err.Error()}
 		}
 	}
-	if handle == "" {
-		return nil, &usageError{command: "vaultpam login", why: "who signs in? name yourself with --handle"}
-	}
 	c, err := a.connect(config)
 	if err != nil {
 		return nil, err
@@ -167,6 +193,8 @@ func (a *app) loginNode(ctx context.Context, flags *loginFlags) (*node, error) {
 	if err := a.mayReplace(home, settings); err != nil {
 		return nil, err
 	}
+	settings.Factor = known.Factor
+	flags.passkeys = slices.Contains(info.Factors, string(store.FactorPasskey))
 	if known.Name != "" && (known.Relay != settings.Relay || known.Suffix != settings.Suffix || known.HostCA != settings.HostCA) {
 		a.say("the server's relay, suffix or host key changed since this machine was set up")
 		a.say("hint: vaultpam config ssh")

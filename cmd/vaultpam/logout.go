@@ -11,16 +11,39 @@ import (
 )
 
 func (a *app) logoutCommand() *cobra.Command {
-	return &cobra.Command{
+	var other uint64
+	cmd := &cobra.Command{
 		Use:   "logout",
 		Short: "end the sign-in, here and on the server",
 		Long: `logout ends the sign-in session on the server, and takes the sign-in, the key and
 the certificate off this machine and out of the ssh-agent. Sessions that run go
 on. Where the server can't be reached everything here is taken away all the
-same, and the exit code says so.`,
+same, and the exit code says so.
+
+--sign-in ends another sign-in session of yours, as "vaultpam status --all" lists
+them, and leaves this one.`,
 		Args: wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if other != 0 {
+				return a.endSignIn(cmd.Context(), other)
+			}
+			return a.logout(cmd.Context())
+		},
 	}
+	cmd.Flags().Uint64Var(&other, "sign-in", 0, "end the sign-in session with this `ID` instead")
+	return cmd
+}
+
+func (a *app) endSignIn(ctx context.Context, id uint64) error {
+	n, err := a.signedIn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.client.EndSignIn(ctx, id); err != nil {
+		return err
+	}
+	a.say("sign-in session %d has ended", id)
+	return nil
 }
 
 func (a *app) logout(ctx context.Context) error {

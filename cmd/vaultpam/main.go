@@ -28,6 +28,7 @@ func main() {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Env: os.Environ(), Now: time.Now, Zone: time.Local, Random: rand.Reader,
 		OpenTTY: openTTY, Exec: execProgram, Executable: os.Executable,
+		OpenBrowser: openBrowser(os.Environ()), Hostname: os.Hostname,
 		Version: version,
 	}
 	code := m.Run(ctx, os.Args[1:])
@@ -52,6 +53,10 @@ type Main struct {
 	// Exec runs a program in place of this one and returns only what kept it
 	// from that, or its exit code where the system can't replace a process.
 	Exec func(program string, args, env []string) (int, error)
+	// OpenBrowser shows a page in the person's browser, or says why it can't.
+	OpenBrowser func(ctx context.Context, url string) error
+	// Hostname is what this machine calls itself.
+	Hostname func() (string, error)
 	// Executable returns the path of this program.
 	Executable func() (string, error)
 	Version    string

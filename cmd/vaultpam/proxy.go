@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vaultpam/vaultpam/client"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 func (a *app) proxyCommand() *cobra.Command {
@@ -39,6 +41,9 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 	if err != nil {
 		return withHint(&usageError{command: "vaultpam proxy", why: err.Error()}, "vaultpam targets")
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go a.touchFor(ctx, target) // ends with the connection
 	relay, err := client.DialRelay(ctx, settings.Relay, target, callTimeout)
 	if err != nil {
 		return err
@@ -49,4 +54,18 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 	}
 	a.code = exitInterrupted // ssh was, and whoever did that needs no word about it
 	return nil
+}
+
+// touchFor opens the browser where a grant of the target wants a touch that the
+// sign-in does not have. The relay waits for that touch by itself, and says what is
+// missing: whatever is in the way here is said there.
+func (a *app) touchFor(ctx context.Context, target store.TargetName) {
+	n, err := a.signedIn(ctx)
+	if err != nil {
+		return
+	}
+	page, err := n.client.Confirm(ctx, api.ConfirmRequest{Target: string(target)})
+	if err == nil && page.Needed {
+		_ = a.OpenBrowser(ctx, page.URL) // the relay shows a link of its own
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,11 +11,12 @@ import (
 
 	"github.com/vaultpam/vaultpam/client"
 	"github.com/vaultpam/vaultpam/client/agent"
+	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, all bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "who is signed in where, and until when",
@@ -24,15 +26,46 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if all {
+				if s.SignIns, err = a.signIns(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			if asJSON {
 				return printJSON(a.Stdout, s)
 			}
 			a.printStatus(s)
+			if all {
+				a.printSignIns(s.SignIns)
+			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "list all sign-in sessions that you have open, on any machine")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+func (a *app) signIns(ctx context.Context) ([]api.OpenSignIn, error) {
+	n, err := a.signedIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return n.client.SignIns(ctx)
+}
+
+func (a *app) printSignIns(all []api.OpenSignIn) {
+	fmt.Fprintln(a.Stdout)
+	t := table{head: []string{"id", "machine", "from", "with", "since", "last used", "until"}}
+	for _, x := range all {
+		machine := client.Clean(x.Machine)
+		if x.This {
+			machine += " (this one)"
+		}
+		t.add(strconv.FormatUint(x.ID, 10), machine, client.Clean(x.Source), client.Clean(x.Kind), a.local(x.Opened), a.local(x.Used), a.local(x.Ends))
+	}
+	a.print(t)
+	a.say("to end one: vaultpam logout --sign-in ID")
 }
 
 func jsonFlag(cmd *cobra.Command, asJSON *bool) {
@@ -53,6 +86,9 @@ type statusReport struct {
 	Factor      string    `json:"factor"`
 	Recovery    int       `json:"recovery_left"` // recovery codes that were not used
 	Home        string    `json:"home"`
+	Ends        time.Time `json:"ends"` // if nothing is issued until then
+
+	SignIns []api.OpenSignIn `json:"sign_ins,omitempty"` // with --all
 }
 
 func (a *app) status(ctx context.Context) (statusReport, error) {
@@ -71,7 +107,7 @@ func (a *app) status(ctx context.Context) (statusReport, error) {
 	report := statusReport{
 		Server: n.settings.Server, Name: n.settings.Name, Handle: s.Handle, Roles: knownRoles(s.Roles),
 		SignIn: s.SignIn, Expires: s.Expires, Targets: s.Targets, Ledger: at.Size, Home: n.home.Dir(),
-		Factor: client.Clean(s.Factor), Recovery: s.RecoveryLeft,
+		Factor: client.Clean(s.Factor), Recovery: s.RecoveryLeft, Ends: s.Ends,
 	}
 	if id, err := agent.ReadIdentity(n.home.Dir()); err == nil {
 		report.Certificate = time.Unix(int64(id.Cert.ValidBefore), 0).UTC()
@@ -98,7 +134,7 @@ func (a *app) printStatus(s statusReport) {
 		fmt.Fprintf(a.Stdout, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("server", "%s (%s)", s.Name, s.Server)
-	line("signed in", "as %s until %s", s.Handle, a.local(s.Expires))
+	line("signed in", "as %s until %s, or %s if nothing uses it", s.Handle, a.local(s.Expires), a.local(s.Ends))
 	line("roles", "%s", strings.Join(s.Roles, ", "))
 	left := fmt.Sprintf("%d of them are left", s.Recovery)
 	if s.Recovery < fewCodes {

@@ -82,7 +82,7 @@ func (c BeginRecovery) decide(s State, now store.Millis) (Decision, error) {
 // the pause is for.
 func (s State) administered() bool {
 	for _, u := range s.users.all() {
-		if u.Has(store.RoleAdministrator) && u.Factor.Entry != 0 {
+		if u.Has(store.RoleAdministrator) && u.Enrolled() {
 			return true
 		}
 	}

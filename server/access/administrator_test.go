@@ -58,7 +58,7 @@ func TestRecovery(t *testing.T) {
 	// The new factor ends whatever was signed in before.
 	enroll := c.enroll(cmd.Invite, 5000)
 	c.do(enroll)
-	if _, err := c.state.Authorize(access.Caller{Token: enroll.Token}, c.at(), store.RoleAdministrator); err != nil {
+	if _, err := c.state.Authorize(byToken(enroll.Holder.Token), c.at(), store.RoleAdministrator); err != nil {
 		t.Error(err)
 	}
 	if _, _, err := c.state.Caller(carol.caller(), c.at()); err == nil {

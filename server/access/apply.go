@@ -64,8 +64,16 @@ func (a *applier) apply() error {
 		return a.invitationCreated(e)
 	case *store.FactorEnrolled:
 		return a.factorEnrolled(e)
+	case *store.FactorNamed:
+		return a.changeFactor(e.User, e.Factor, func(f *Factor) { f.Name = e.Name })
+	case *store.FactorRemoved:
+		return a.factorRemoved(e)
+	case *store.FactorCloned:
+		return a.changeFactor(e.User, e.Factor, func(f *Factor) { f.Cloned = true })
 	case *store.SignInSucceeded:
 		return a.signInSucceeded(e)
+	case *store.SignInConfirmed:
+		return a.signInConfirmed(e)
 	case *store.SignInFailed, *store.SignInStopped:
 	case *store.RecoveryCreated:
 		return a.recoveryCreated(e)
@@ -94,6 +102,7 @@ func (a *applier) apply() error {
 	case *store.GrantRemoved:
 		return a.grantRemoved(e)
 	case *store.CertificateIssued:
+		a.certificateIssued(e)
 	case *store.SessionStarted:
 		return a.sessionStarted(e)
 	case *store.SessionRefused:
@@ -184,18 +193,65 @@ func (a *applier) factorEnrolled(e *store.FactorEnrolled) error {
 	if err != nil {
 		return err
 	}
-	// Who enrols anew has lost the factor, or somebody else has it: whatever was
-	// signed in with it is over.
-	for _, entry := range u.signIns {
-		a.endSignIn(entry)
+	if e.Invitation != 0 {
+		// Who enrols anew has lost their factors, or somebody else has them: whatever
+		// was signed in with them is over, and so are the codes that went with them.
+		for _, entry := range u.signIns {
+			a.endSignIn(entry)
+		}
+		a.invitations = a.invitations.drop(u.invitation)
+		u.signIns, u.invitation, u.Factors, u.Recovery = nil, store.Hash{}, nil, Recovery{}
 	}
-	u.signIns = nil
-	a.invitations = a.invitations.drop(u.invitation)
-	u.invitation = store.Hash{}
-	u.Factor = Factor{Entry: a.entry.Index, Kind: e.Kind, LastStep: e.Step}
-	u.Recovery = Recovery{} // so are the codes that went with it
+	f := Factor{
+		Entry: a.entry.Index, Kind: e.Kind, LastStep: e.Step, Passkey: e.Passkey, Name: e.Name, Added: a.entry.Time,
+	}
+	u.Factors = slices.DeleteFunc(slices.Clone(u.Factors), func(o Factor) bool {
+		return e.Kind == store.FactorTOTP && o.Kind == store.FactorTOTP // there is one secret
+	})
+	u.Factors = append(u.Factors, f)
 	a.users = a.users.set(u.ID, u)
 	return nil
+}
+
+// changeFactor changes one of a user's factors, which others may still be reading.
+func (a *applier) changeFactor(user store.UserID, entry store.Index, change func(*Factor)) error {
+	u, err := a.mustUser(user)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(u.Factors, func(f Factor) bool { return f.Entry == entry })
+	if i < 0 {
+		return errors.New("no such factor")
+	}
+	u.Factors = slices.Clone(u.Factors)
+	change(&u.Factors[i])
+	a.users = a.users.set(u.ID, u)
+	return nil
+}
+
+func (a *applier) factorRemoved(e *store.FactorRemoved) error {
+	u, err := a.mustUser(e.User)
+	if err != nil {
+		return err
+	}
+	if _, ok := u.Factor(e.Factor); !ok {
+		return errors.New("no such factor")
+	}
+	u.Factors = slices.DeleteFunc(slices.Clone(u.Factors), func(f Factor) bool { return f.Entry == e.Factor })
+	a.users = a.users.set(u.ID, u)
+	return nil
+}
+
+// used takes in that a factor proved something.
+func (a *applier) used(user store.UserID, entry store.Index, step, counter uint64) error {
+	return a.changeFactor(user, entry, func(f *Factor) {
+		f.LastStep, f.Used = max(f.LastStep, step), a.entry.Time
+		if f.Passkey != nil {
+			p := *f.Passkey
+			p.Counter = counter
+			f.Passkey = &p
+		}
+	})
 }
 
 func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
@@ -204,25 +260,65 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 		return err
 	}
 	for _, entry := range u.signIns {
-		if x, ok := a.signIns.get(entry); ok && x.Expires <= a.entry.Time {
+		if x, ok := a.signIns.get(entry); ok && x.over(a.entry.Time) {
 			a.endSignIn(entry)
 		}
 	}
-	u, _ = a.users.get(e.User)
-	if e.Kind == store.FactorRecovery {
-		if e.Factor != u.Recovery.Entry || !u.Recovery.good(e.Code) {
-			return errors.New("there is no such recovery code, or it was used")
-		}
-		u.Recovery.Used |= 1 << (e.Code - 1)
+	now := a.entry.Time
+	x := SignIn{
+		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Expires: e.Expires, Opened: now, Used: now,
+		Idle: a.duration(store.SettingSignInIdle), Key: e.Key, Source: e.Source, Machine: e.Machine, token: e.Token,
 	}
-	u.Factor.LastStep = max(u.Factor.LastStep, e.Step)
+	switch e.Kind {
+	case store.FactorRecovery:
+		err = a.recoveryUsed(e)
+	case store.FactorPasskey:
+		x.Touched = now
+		fallthrough
+	default:
+		x.Confirmed = now
+		err = a.used(e.User, e.Factor, e.Step, e.Counter)
+	}
+	if err != nil {
+		return err
+	}
+	u, _ = a.users.get(e.User)
 	u.signIns = append(slices.Clip(u.signIns), a.entry.Index)
 	a.users = a.users.set(u.ID, u)
-	a.signIns = a.signIns.set(a.entry.Index, SignIn{
-		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Expires: e.Expires, token: e.Token,
-	})
-	a.tokens = a.tokens.set(e.Token, a.entry.Index)
+	a.signIns = a.signIns.set(x.Entry, x)
+	a.tokens = a.tokens.set(e.Token, x.Entry)
 	return nil
+}
+
+func (a *applier) recoveryUsed(e *store.SignInSucceeded) error {
+	u, _ := a.users.get(e.User)
+	if e.Factor != u.Recovery.Entry || !u.Recovery.good(e.Code) {
+		return errors.New("there is no such recovery code, or it was used")
+	}
+	u.Recovery.Used |= 1 << (e.Code - 1)
+	a.users = a.users.set(u.ID, u)
+	return nil
+}
+
+func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
+	x, ok := a.signIns.get(e.SignIn)
+	if !ok || x.User != e.User {
+		return errors.New("no such sign-in session is open")
+	}
+	x.Confirmed, x.Used = a.entry.Time, a.entry.Time
+	if e.Kind == store.FactorPasskey {
+		x.Touched = a.entry.Time
+	}
+	a.signIns = a.signIns.set(x.Entry, x)
+	return a.used(e.User, e.Factor, e.Step, e.Counter)
+}
+
+// certificateIssued takes in that a sign-in session is being used.
+func (a *applier) certificateIssued(e *store.CertificateIssued) {
+	if x, ok := a.signIns.get(e.SignIn); ok {
+		x.Used = a.entry.Time
+		a.signIns = a.signIns.set(x.Entry, x)
+	}
 }
 
 func (a *applier) recoveryCreated(e *store.RecoveryCreated) error {
@@ -231,9 +327,15 @@ func (a *applier) recoveryCreated(e *store.RecoveryCreated) error {
 		return err
 	}
 	u.Recovery = Recovery{Entry: a.entry.Index, Codes: e.Codes, Count: e.Count}
-	u.Factor.LastStep = max(u.Factor.LastStep, e.Step)
 	a.users = a.users.set(u.ID, u)
-	return nil
+	f, ok := u.TOTP()
+	switch {
+	case e.Step == 0:
+		return nil
+	case !ok:
+		return errors.New("a code of a factor that is not there")
+	}
+	return a.used(u.ID, f.Entry, e.Step, 0)
 }
 
 func (a *applier) signInEnded(e *store.SignInEnded) error {
@@ -279,7 +381,7 @@ func (a *applier) grantAdded(e *store.GrantAdded) error {
 	}
 	k := grantKey{e.User, e.Target, a.entry.Index}
 	a.grants = a.grants.set(k, Grant{
-		Entry: k.entry, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until,
+		Entry: k.entry, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until, Touch: e.Touch,
 	})
 	a.grantKeys = a.grantKeys.set(k.entry, k)
 	return nil

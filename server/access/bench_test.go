@@ -100,7 +100,7 @@ func BenchmarkDecide(b *testing.B) {
 	for name, cmd := range map[string]access.Command{
 		"StartSession":         start,
 		"IssueUserCertificate": access.IssueUserCertificate{By: p.caller(), Key: keys().subject, Nonce: c.random()},
-		"SignIn":               access.SignInWithTOTP{User: p.id, Step: p.step + 1, Token: c.hash(), Salt: c.random()},
+		"SignIn":               access.SignInWithTOTP{User: p.id, Step: p.step + 1, Holder: c.holder()},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 36).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 47).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -47,11 +47,11 @@ func (w *world) command() access.Command {
 			Extensions: one(w, "extensions", nil, []string{ca.PermitPTY}, []string{ca.PermitPortForwarding, ca.PermitPTY}),
 		}
 	case 4, 5:
-		return access.SignInWithTOTP{User: w.anyUser(), Step: w.stepOf(), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random()}
+		return access.SignInWithTOTP{User: w.anyUser(), Step: w.stepOf(), Holder: holder(w.newToken())}
 	case 6, 7:
 		return w.addGrant()
 	case 8:
-		return access.IssueUserCertificate{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}, Key: keys().subject, Nonce: w.random()}
+		return access.IssueUserCertificate{By: w.caller(), Key: keys().subject, Nonce: w.random()}
 	case 9:
 		return access.EndSession{
 			Session: known(w, "session", w.sessions, w.sessionID()), Reason: one(w, "reason", store.EndedByUser, store.EndedInterrupted),
@@ -60,13 +60,11 @@ func (w *world) command() access.Command {
 	case 10:
 		return access.RemoveGrant{By: w.by(), Grant: known(w, "grant", w.grants, 0)}
 	case 11:
-		return access.SignOut{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}}
+		return access.SignOut{By: w.caller(), SignIn: one(w, "sign out of", 0, 0, 0, known(w, "sign-in", w.signIns, 1<<40))}
 	case 12:
 		return w.addTarget()
 	case 13:
-		return access.Enroll{
-			Invitation: known(w, "invitation", w.invitations, w.hash()), Codes: w.hash(), Step: w.stepOf(), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random(),
-		}
+		return w.enrol()
 	case 14:
 		return access.InviteUser{By: w.by(), Handle: store.Handle(w.anyHandle()), Invite: w.invite()}
 	case 15, 16:
@@ -80,7 +78,10 @@ func (w *world) command() access.Command {
 	case 18:
 		return access.RemoveTarget{By: w.by(), Name: w.anyTarget()}
 	case 19:
-		return access.ChangeSetting{By: w.by(), Setting: store.SettingSelfGrant, Value: one(w, "value", store.SelfGrantAllowed, store.SelfGrantRefused, "")}
+		return access.ChangeSetting{
+			By: w.by(), Setting: one(w, "setting", store.SettingSelfGrant, store.SettingSelfGrant, store.SettingSignInIdle, store.SettingSignInLife),
+			Value: one(w, "value", store.SelfGrantAllowed, store.SelfGrantRefused, "", "30m", "5m", "168h", "4m59s", "1.5s"),
+		}
 	case 20:
 		return access.RefuseSession{User: w.anyUser(), Reason: store.RefusedForgery}
 	case 21, 22, 23, 24, 25:
@@ -88,19 +89,21 @@ func (w *world) command() access.Command {
 	case 26, 27:
 		user := w.anyUser()
 		c := access.SignInWithRecoveryCode{
-			User: user, Number: uint64(rapid.IntRange(0, 11).Draw(w.t, "number")), Token: w.newToken(), Source: "192.0.2.1", Salt: w.random(),
+			User: user, Number: uint64(rapid.IntRange(0, 11).Draw(w.t, "number")), Holder: holder(w.newToken()),
 		}
 		if u := w.model.users[user]; u != nil && u.set != nil && !w.seldom("old codes") {
 			c.Codes = u.set.Codes
 		}
 		return c
 	case 28, 29:
-		return access.CreateRecoveryCodes{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}, Codes: w.hash(), Step: w.stepOf()}
+		return access.CreateRecoveryCodes{By: w.caller(), Codes: w.hash(), Step: w.stepOf()}
 	case 30:
-		return access.RenewFactor{By: access.Caller{Token: known(w, "token", w.tokens, w.hash())}, Invite: w.invite()}
-	case 31, 32, 33:
+		return access.RenewFactor{By: w.caller(), Invite: w.invite()}
+	case 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41:
+		return w.factorCommand()
+	case 42, 43, 44:
 		return w.recoverAdmin()
-	case 34, 35:
+	case 45, 46:
 		return access.SetContact{
 			By: w.by(), Handle: store.Handle(one(w, "whose", w.anyHandle(), "")), Salt: w.random(),
 			Email: one(w, "email", "carol@example.eu", "carol@example.eu", "", "carol@example.eu\r\nBcc: eve@example.eu"),
@@ -193,6 +196,7 @@ func (w *world) addGrant() access.Command {
 		By: w.by(), User: store.Handle(w.anyHandle()), Target: w.anyTarget(),
 		Logins: rapid.SliceOfN(rapid.SampledFrom([]string{"root", "root", "deploy", "root"}), 1, 2).Draw(w.t, "logins"),
 		From:   one(w, "from", 0, 0, 0, now, now-1000, now+1000, now+3_600_000),
+		Touch:  one[uint64](w, "touch", 0, 0, 0, 0, 1, 15, store.MaxTouch, store.MaxTouch+1),
 		Until:  one(w, "until", 0, 0, 0, now, now+1, now+30_000, now+7_200_000),
 	}
 }
@@ -206,7 +210,7 @@ func (w *world) by() access.Caller {
 	if rapid.Bool().Draw(w.t, "local") {
 		return local
 	}
-	return access.Caller{Token: known(w, "token", w.tokens, w.hash())}
+	return w.caller()
 }
 
 func (w *world) anyUser() store.UserID { return known(w, "user", w.users, w.userID()) }

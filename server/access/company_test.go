@@ -192,7 +192,29 @@ type person struct {
 	step   uint64
 }
 
-func (p person) caller() access.Caller { return access.Caller{Token: p.token} }
+func (p person) caller() access.Caller { return byToken(p.token) }
+
+// signInLife is how long a sign-in session lasts where nobody set it.
+const signInLife = 10 * time.Hour
+
+// tireless lets sign-in sessions last that nothing is issued to.
+func (c *company) tireless() {
+	c.Helper()
+	c.do(access.ChangeSetting{By: local, Setting: store.SettingSignInIdle, Value: "168h"})
+}
+
+// byToken is who holds a token and the key that went with it.
+func byToken(token store.Hash) access.Caller {
+	return access.Caller{Token: token, Key: holder(token).Key}
+}
+
+// holder is who will be byToken. The key is made from the token, so that a test
+// has one thing to remember.
+func holder(token store.Hash) access.Holder {
+	return access.Holder{Token: token, Key: sha256.Sum256(token[:]), Source: "192.0.2.7", Salt: sha256.Sum256(token[1:])}
+}
+
+func (c *company) holder() access.Holder { return holder(c.hash()) }
 
 // employ adds somebody, who enrols and signs in.
 func (c *company) employ(handle string, roles ...store.Role) person {
@@ -202,13 +224,14 @@ func (c *company) employ(handle string, roles ...store.Role) person {
 	c.do(access.AddUser{By: local, ID: p.id, Handle: handle, Salt: c.random(), Roles: roles, Invite: invite})
 	enroll := c.enroll(invite, p.step)
 	c.do(enroll)
-	p.token, p.signIn = enroll.Token, c.state.Next()-1
+	p.token, p.signIn = enroll.Holder.Token, c.state.Next()-1
 	return p
 }
 
 // enroll is the command of somebody who was invited.
 func (c *company) enroll(i access.Invite, step uint64) access.Enroll {
-	return access.Enroll{Invitation: i.Token, Codes: c.hash(), Step: step, Token: c.hash(), Source: "192.0.2.7", Salt: c.random()}
+	h := c.holder()
+	return access.Enroll{Invitation: i.Token, Codes: c.hash(), Factor: access.NewFactor{Step: step}, Holder: &h}
 }
 
 func (c *company) signIn(p *person) {
@@ -216,7 +239,7 @@ func (c *company) signIn(p *person) {
 	p.step++
 	p.token = c.hash()
 	p.signIn = c.state.Next()
-	c.do(access.SignInWithTOTP{User: p.id, Step: p.step, Token: p.token, Source: "192.0.2.7", Salt: c.random()})
+	c.do(access.SignInWithTOTP{User: p.id, Step: p.step, Holder: holder(p.token)})
 }
 
 // target adds a host and returns the command's event's place.

@@ -65,36 +65,61 @@ func Decide(s State, c Command, now time.Time) (Decision, store.Millis, error) {
 }
 
 // A Caller is how somebody shows who they are: by the hash of a sign-in
-// session's token, or by coming from the server's own machine. It is resolved
+// session's token and the key that signed the call, or by coming from the
+// server's own machine. It is resolved
 // where the command is decided, so that a sign-in that ended meanwhile counts
 // for nothing.
 type Caller struct {
 	Token store.Hash
+	// Key is the public key whose signature over the call was verified. A token
+	// without the key that its session was opened with counts for nothing.
+	Key   store.ClientKey
 	Local bool
 	// Timetable is the server itself, by its own timetable. It may look at
 	// targets and counts for nothing else.
 	Timetable bool
 }
 
-var errNotSignedIn = &Refusal{
+// ErrNotSignedIn answers who is nobody.
+var ErrNotSignedIn = &Refusal{
 	Kind:    Unauthenticated,
 	Message: "you are not signed in, or your sign-in has ended",
 	Hint:    "vaultpam login",
+}
+
+var errOtherKey = &Refusal{
+	Kind:    Unauthenticated,
+	Message: "this call is not signed with the key of its sign-in session",
+	Hint:    "sign in on this machine: vaultpam login",
+}
+
+// Knows reports whether a token stands for an open sign-in session, whoever shows
+// it. It admits nobody.
+func (s State) Knows(token store.Hash, now store.Millis) bool {
+	entry, ok := s.tokens.get(token)
+	if !ok || token == (store.Hash{}) {
+		return false
+	}
+	_, ok = s.SignIn(entry, now)
+	return ok
 }
 
 // Caller returns the user and the sign-in session that a caller stands for.
 func (s State) Caller(c Caller, now store.Millis) (User, SignIn, error) {
 	entry, ok := s.tokens.get(c.Token)
 	if !ok || c.Token == (store.Hash{}) {
-		return User{}, SignIn{}, errNotSignedIn
+		return User{}, SignIn{}, ErrNotSignedIn
 	}
 	x, ok := s.signIns.get(entry)
-	if !ok || x.Expires <= now {
-		return User{}, SignIn{}, errNotSignedIn
+	if !ok || x.over(now) {
+		return User{}, SignIn{}, ErrNotSignedIn
+	}
+	if c.Key != x.Key || c.Key.IsZero() {
+		return User{}, SignIn{}, errOtherKey
 	}
 	u, ok := s.users.get(x.User)
 	if !ok {
-		return User{}, SignIn{}, errNotSignedIn
+		return User{}, SignIn{}, ErrNotSignedIn
 	}
 	return u, x, nil
 }

@@ -109,8 +109,9 @@ func TestS9RulesVersion(t *testing.T) {
 func TestBoundaries(t *testing.T) {
 	t.Run("sign-in", func(t *testing.T) {
 		c := found(t)
+		c.tireless()
 		p := c.employ("carol")
-		c.wait(access.SignInLife - time.Millisecond)
+		c.wait(signInLife - time.Millisecond)
 		c.do(access.IssueUserCertificate{By: p.caller(), Key: keys().subject, Nonce: c.random()})
 		c.wait(time.Millisecond)
 		c.refused(access.IssueUserCertificate{By: p.caller(), Key: keys().subject, Nonce: c.random()})

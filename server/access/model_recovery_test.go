@@ -39,8 +39,10 @@ func (m *model) named(handle store.Handle) store.UserID {
 // somebodyAdministers reports whether an administrator has a factor.
 func (m *model) somebodyAdministers() bool {
 	for _, u := range m.users {
-		if u.admin && u.enrolled {
-			return true
+		for _, f := range u.factors {
+			if u.admin && !f.cloned {
+				return true
+			}
 		}
 	}
 	return false
@@ -111,11 +113,11 @@ func (w *world) expectRecovery(cmd access.Command, at store.Millis) (want, known
 		}
 		return r != nil && r.ready <= at && w.model.named(c.Handle) == r.user, w.fresh(c.Invite)
 	case access.StopRecovery:
-		x := w.model.byToken(c.By.Token, at)
+		x := w.model.byToken(c.By, at)
 		return r != nil && (c.By.Local || x != nil && w.model.users[x.user].admin), true
 	case access.SetContact:
 		whose := w.model.named(c.Handle)
-		x := w.model.byToken(c.By.Token, at)
+		x := w.model.byToken(c.By, at)
 		if x != nil && c.Handle == "" {
 			whose = x.user
 		}

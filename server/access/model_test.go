@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/store"
@@ -23,6 +24,8 @@ type model struct {
 	errands   []*store.SessionStarted
 	checks    map[store.Index]*store.TargetChecked
 	selfGrant bool
+	life      store.Millis // of sign-in sessions
+	idle      store.Millis
 	serial    store.Serial // the last
 	recovery  *modelRecovery
 }
@@ -30,20 +33,31 @@ type model struct {
 type modelUser struct {
 	admin    bool
 	lastStep uint64
+	factors  map[store.Index]*modelFactor
 	set      *store.RecoveryCreated // of recovery codes
 	setEntry store.Index
 	used     map[uint64]bool // of the set, by number
-	enrolled bool
 	handle   store.Commitment
 	contact  store.Commitment
+}
+
+type modelFactor struct {
+	credential string // empty for TOTP
+	counter    uint64
+	cloned     bool
 }
 
 type modelSignIn struct {
 	user    store.UserID
 	token   store.Hash
+	key     store.ClientKey
 	kind    store.FactorKind
 	opened  store.Millis
 	expires store.Millis
+	used    store.Millis
+	idle    store.Millis
+
+	confirmed, touched store.Millis // 0: never
 }
 
 func newModel(c *company) *model {
@@ -53,6 +67,7 @@ func newModel(c *company) *model {
 		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{},
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
+		life:   10 * 3_600_000, idle: 4 * 3_600_000,
 	}
 	for _, e := range c.entries {
 		m.see(e)
@@ -67,9 +82,11 @@ func (m *model) see(e *store.Entry) {
 	m.seeRecovery(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
-		m.selfGrant = v.Value == store.SelfGrantAllowed
+		m.set(v)
 	case *store.UserAdded:
-		m.users[v.User] = &modelUser{admin: slices.Contains(v.Roles, store.RoleAdministrator), handle: v.Handle}
+		m.users[v.User] = &modelUser{
+			admin: slices.Contains(v.Roles, store.RoleAdministrator), factors: map[store.Index]*modelFactor{}, handle: v.Handle,
+		}
 	case *store.UserRemoved:
 		delete(m.users, v.User)
 		if m.recovery != nil && m.recovery.user == v.User {
@@ -79,17 +96,28 @@ func (m *model) see(e *store.Entry) {
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
 	case *store.FactorEnrolled:
-		m.users[v.User].lastStep = v.Step
-		m.users[v.User].enrolled = true
-		m.users[v.User].set = nil
-		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
+		m.enrolled(e.Index, v)
+	case *store.FactorRemoved:
+		delete(m.users[v.User].factors, v.Factor)
+	case *store.FactorCloned:
+		m.users[v.User].factors[v.Factor].cloned = true
 	case *store.SignInSucceeded:
-		if u := m.users[v.User]; v.Kind == store.FactorRecovery {
-			u.used[v.Code] = true
-		} else {
-			u.lastStep = v.Step
+		x := &modelSignIn{
+			user: v.User, token: v.Token, key: v.Key, kind: v.Kind, opened: e.Time, expires: v.Expires, used: e.Time, idle: m.idle,
 		}
-		m.signIns[e.Index] = &modelSignIn{v.User, v.Token, v.Kind, e.Time, v.Expires}
+		m.signIns[e.Index] = x
+		if v.Kind == store.FactorRecovery {
+			m.users[v.User].used[v.Code] = true
+			return
+		}
+		m.proved(x, v.Factor, v.Step, v.Counter, e.Time)
+	case *store.SignInConfirmed:
+		m.signIns[v.SignIn].used = e.Time
+		m.proved(m.signIns[v.SignIn], v.Factor, v.Step, v.Counter, e.Time)
+	case *store.CertificateIssued:
+		if x := m.signIns[v.SignIn]; x != nil {
+			x.used = e.Time
+		}
 	case *store.RecoveryCreated:
 		u := m.users[v.User]
 		u.set, u.setEntry, u.used = v, e.Index, map[uint64]bool{}
@@ -115,6 +143,42 @@ func (m *model) see(e *store.Entry) {
 		m.refused[*v] = e.Time
 	case *store.SessionEnded:
 		delete(m.sessions, v.Session)
+	}
+}
+
+func (m *model) set(v *store.SettingChanged) {
+	length, _ := time.ParseDuration(v.Value)
+	switch v.Setting {
+	case store.SettingSelfGrant:
+		m.selfGrant = v.Value == store.SelfGrantAllowed
+	case store.SettingSignInLife:
+		m.life = store.Millis(length.Milliseconds())
+	case store.SettingSignInIdle:
+		m.idle = store.Millis(length.Milliseconds())
+	}
+}
+
+func (m *model) enrolled(entry store.Index, v *store.FactorEnrolled) {
+	u := m.users[v.User]
+	if v.Invitation != 0 {
+		u.factors, u.lastStep, u.set = map[store.Index]*modelFactor{}, 0, nil
+		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
+	}
+	if v.Passkey != nil {
+		u.factors[entry] = &modelFactor{credential: string(v.Passkey.Credential), counter: v.Passkey.Counter}
+		return
+	}
+	maps.DeleteFunc(u.factors, func(_ store.Index, f *modelFactor) bool { return f.credential == "" })
+	u.factors[entry], u.lastStep = &modelFactor{}, v.Step
+}
+
+// proved takes in that somebody showed a factor.
+func (m *model) proved(x *modelSignIn, factor store.Index, step, counter uint64, now store.Millis) {
+	u := m.users[x.user]
+	u.lastStep = max(u.lastStep, step)
+	x.confirmed = now
+	if f := u.factors[factor]; f.credential != "" {
+		f.counter, x.touched = counter, now
 	}
 }
 
@@ -154,8 +218,29 @@ func (m *model) judge(e *store.Entry) {
 		if u == nil || v.Kind == store.FactorTOTP && !enrolled && v.Step <= u.lastStep {
 			bad("with a step that was used")
 		}
+		if v.Kind == store.FactorPasskey && !enrolled && !m.mayAssert(access.Assertion{User: v.User, Factor: v.Factor, Counter: v.Counter}) {
+			bad("with a passkey that proves nothing")
+		}
+		if v.Key.IsZero() || v.Expires != e.Time+m.life {
+			bad("without a key, or for how long")
+		}
 		if v.Kind == store.FactorRecovery && (u.set == nil || v.Factor != u.setEntry || u.used[v.Code] || v.Code > 10) {
 			bad("with a recovery code that was used, or is of no set that counts")
+		}
+	case *store.SignInConfirmed:
+		f := m.users[v.User].factors[v.Factor]
+		if !m.signedIn(v.User, v.SignIn, e.Time) || f == nil || f.credential == "" && v.Step <= m.users[v.User].lastStep ||
+			f.credential != "" && !m.mayAssert(access.Assertion{User: v.User, Factor: v.Factor, Counter: v.Counter}) {
+			bad("with nothing that proves it")
+		}
+	case *store.FactorEnrolled:
+		x := m.signIns[v.SignIn]
+		if v.Invitation == 0 && (!m.signedIn(v.User, v.SignIn, e.Time) || !x.fresh(e.Time)) {
+			bad("without a fresh proof")
+		}
+	case *store.FactorRemoved:
+		if u := m.users[v.User]; u.factors[v.Factor] == nil || !m.left(u, v.Factor) {
+			bad("which is not there, or is the last")
 		}
 	case *store.CertificateIssued:
 		if serial := m.company.state.SerialOf(e.Index); serial <= m.serial {
@@ -189,8 +274,9 @@ func (m *model) judge(e *store.Entry) {
 			m.judgeErrand(e, v, bad)
 			return
 		}
-		if !m.signedIn(v.User, m.signInOf(v), e.Time) || !m.covers(v.Grant, v.User, v.Target, v.Login, e.Time) {
-			bad("without a sign-in or a grant")
+		if !m.signedIn(v.User, m.signInOf(v), e.Time) || !m.covers(v.Grant, v.User, v.Target, v.Login, e.Time) ||
+			!m.touched(v.Grant, m.signInOf(v), e.Time) {
+			bad("without a sign-in, a grant, or its touch")
 		}
 	case *store.SessionRefused:
 		if last, ok := m.refused[*v]; ok && e.Time-last < 60_000 {
@@ -206,13 +292,61 @@ func (m *model) judgeRecovery(e *store.Entry, v *store.RecoveryCreated, bad func
 	if f, ok := m.company.entries[e.Index-1].Event.(*store.FactorEnrolled); ok && f.User == v.User && v.Step == 0 {
 		return
 	}
-	here := false
+	here, fresh := false, false
 	for entry, x := range m.signIns {
-		here = here || x.user == v.User && m.signedIn(x.user, entry, e.Time)
+		if x.user == v.User && m.signedIn(x.user, entry, e.Time) {
+			here, fresh = true, fresh || x.fresh(e.Time)
+		}
 	}
-	if e.Actor.User != v.User || !here || v.Step <= m.users[v.User].lastStep {
+	if e.Actor.User != v.User || !here || v.Step <= m.users[v.User].lastStep && (v.Step != 0 || !fresh) {
 		bad("not by their owner with an authenticator")
 	}
+}
+
+// mayAssert reports whether a passkey that said this proves something.
+func (m *model) mayAssert(a access.Assertion) bool {
+	u := m.users[a.User]
+	if u == nil {
+		return false
+	}
+	f := u.factors[a.Factor]
+	return f != nil && f.credential != "" && !f.cloned && (a.Counter > f.counter || a.Counter == 0 && f.counter == 0)
+}
+
+// totp reports whether a user has a TOTP factor.
+func (m *model) totp(user store.UserID) bool {
+	for _, f := range m.users[user].factors {
+		if f.credential == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// left reports whether without a factor there is another that proves something.
+func (m *model) left(u *modelUser, without store.Index) bool {
+	for entry, f := range u.factors {
+		if entry != without && !f.cloned {
+			return true
+		}
+	}
+	return false
+}
+
+// enrollable reports whether a credential is one that nobody has.
+func (m *model) enrollable(f access.NewFactor) bool {
+	for _, u := range m.users {
+		for _, other := range u.factors {
+			if f.Passkey != nil && other.credential == string(f.Passkey.Credential) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (x *modelSignIn) fresh(now store.Millis) bool {
+	return x.confirmed != 0 && now < x.confirmed+300_000
 }
 
 // mayRenew reports whether somebody has just shown a recovery code.
@@ -226,9 +360,9 @@ func (m *model) mayRenew(user store.UserID, now store.Millis) bool {
 }
 
 // byToken returns the sign-in that a token stands for, or nil.
-func (m *model) byToken(token store.Hash, now store.Millis) *modelSignIn {
+func (m *model) byToken(c access.Caller, now store.Millis) *modelSignIn {
 	for entry, x := range m.signIns {
-		if x.token == token && m.signedIn(x.user, entry, now) {
+		if x.token == c.Token && x.key == c.Key && m.signedIn(x.user, entry, now) {
 			return x
 		}
 	}
@@ -321,7 +455,7 @@ func (m *model) mayAdminister(e *store.Entry) bool {
 
 func (m *model) signedIn(user store.UserID, signIn store.Index, now store.Millis) bool {
 	x := m.signIns[signIn]
-	return x != nil && x.user == user && now < x.expires && m.users[user] != nil
+	return x != nil && x.user == user && now < x.expires && now < x.used+x.idle && m.users[user] != nil
 }
 
 func (m *model) covers(grant store.Index, user store.UserID, target store.Index, login store.Login, now store.Millis) bool {
@@ -337,12 +471,18 @@ func (m *model) mayStart(c access.StartSession, now store.Millis) bool {
 	}
 	for target, t := range m.targets {
 		for grant := range m.grants {
-			if t.Name == c.Target && m.covers(grant, c.User, target, c.Login, now) {
+			if t.Name == c.Target && m.covers(grant, c.User, target, c.Login, now) && m.touched(grant, c.SignIn, now) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// touched reports whether a sign-in has the touch that a grant asks for.
+func (m *model) touched(grant, signIn store.Index, now store.Millis) bool {
+	g, x := m.grants[grant], m.signIns[signIn]
+	return g.Touch == 0 || x.touched != 0 && now-x.touched < store.Millis(g.Touch)*60_000
 }
 
 // over reports whether a session has ended or must.
@@ -354,12 +494,5 @@ func (m *model) over(id store.SessionID, now store.Millis) bool {
 	return s == nil || !m.covers(s.Grant, s.User, s.Target, s.Login, now)
 }
 
-// caller reports whether a token stands for somebody.
-func (m *model) caller(token store.Hash, now store.Millis) bool {
-	for entry, x := range m.signIns {
-		if x.token == token && m.signedIn(x.user, entry, now) {
-			return true
-		}
-	}
-	return false
-}
+// caller reports whether a caller is somebody.
+func (m *model) caller(c access.Caller, now store.Millis) bool { return m.byToken(c, now) != nil }

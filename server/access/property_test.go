@@ -78,6 +78,7 @@ type world struct {
 	invitations []store.Hash
 	grants      []store.Index
 	sessions    []store.SessionID
+	factors     []store.Index
 }
 
 func newWorld(t *rapid.T) *world {
@@ -112,6 +113,8 @@ func (w *world) know(e *store.Entry) {
 		w.users = append(w.users, v.User)
 	case *store.InvitationCreated:
 		w.invitations = append(w.invitations, v.Token)
+	case *store.FactorEnrolled:
+		w.factors = append(w.factors, e.Index)
 	case *store.SignInSucceeded:
 		w.tokens, w.signIns = append(w.tokens, v.Token), append(w.signIns, e.Index)
 	case *store.GrantAdded:
@@ -125,7 +128,7 @@ func (w *world) know(e *store.Entry) {
 func (w *world) step() (access.Command, bool) {
 	pause := rapid.SampledFrom(pauses()).Draw(w.t, "pause")
 	if w.seldom("long pause") {
-		pause = rapid.SampledFrom([]time.Duration{access.SignInLife, access.InvitationLife}).Draw(w.t, "pause")
+		pause = rapid.SampledFrom([]time.Duration{signInLife, access.InvitationLife}).Draw(w.t, "pause")
 	}
 	w.wait(pause)
 	if pause < 0 { // the clock is wrong for a moment
@@ -213,20 +216,42 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 	case access.IssueTargetCertificate:
 		want = !w.model.over(c.Session, at)
 	case access.IssueUserCertificate:
-		want = w.model.caller(c.By.Token, at)
+		want = w.model.caller(c.By, at)
 	case access.SignOut:
-		want = w.model.caller(c.By.Token, at)
+		want = w.model.caller(c.By, at)
+		if x := w.model.signIns[c.SignIn]; want && c.SignIn != 0 {
+			want = x != nil && x.user == w.model.byToken(c.By, at).user && w.model.signedIn(x.user, c.SignIn, at)
+		}
 	case access.EndSession:
 		want = w.model.sessions[c.Session] != nil
 	case access.SignInWithRecoveryCode:
-		if u := w.model.users[c.User]; !slices.Contains(w.tokens, c.Token) { // an old token is another question
+		if u := w.model.users[c.User]; !slices.Contains(w.tokens, c.Holder.Token) { // an old token is another question
 			want = u != nil && u.set != nil && u.set.Codes == c.Codes && 1 <= c.Number && c.Number <= 10 && !u.used[c.Number]
 		}
 	case access.CreateRecoveryCodes:
-		x := w.model.byToken(c.By.Token, at)
-		want = x != nil && c.Step > w.model.users[x.user].lastStep
+		x := w.model.byToken(c.By, at)
+		want = x != nil && (c.Step == 0 && x.fresh(at) || w.model.totp(x.user) && c.Step > w.model.users[x.user].lastStep)
+	case access.SignInWithPasskey:
+		if !slices.Contains(w.tokens, c.Holder.Token) {
+			want = w.model.mayAssert(c.Assertion)
+		}
+	case access.ConfirmWithPasskey:
+		x := w.model.signIns[c.SignIn]
+		want = x != nil && w.model.signedIn(c.Assertion.User, c.SignIn, at) && w.model.mayAssert(c.Assertion)
+	case access.ConfirmWithTOTP:
+		x := w.model.byToken(c.By, at)
+		want = x != nil && w.model.totp(x.user) && c.Step > w.model.users[x.user].lastStep
+	case access.AddFactor:
+		x := w.model.signIns[c.SignIn]
+		want = x != nil && w.model.signedIn(x.user, c.SignIn, at) && x.fresh(at) && w.model.enrollable(c.Factor)
+	case access.RemoveFactor:
+		x := w.model.byToken(c.By, at)
+		want = x != nil && x.fresh(at) && w.model.users[x.user].factors[c.Factor] != nil && w.model.left(w.model.users[x.user], c.Factor)
+	case access.NameFactor:
+		x := w.model.byToken(c.By, at)
+		want = x != nil && w.model.users[x.user].factors[c.Factor] != nil
 	case access.RenewFactor:
-		if x := w.model.byToken(c.By.Token, at); !slices.Contains(w.invitations, c.Invite.Token) && c.Invite.Token != (store.Hash{}) {
+		if x := w.model.byToken(c.By, at); !slices.Contains(w.invitations, c.Invite.Token) && c.Invite.Token != (store.Hash{}) {
 			want = x != nil && x.kind == store.FactorRecovery && at < x.opened+900_000
 		}
 	case access.RemoveGrant:
@@ -250,7 +275,7 @@ func (w *world) lookAround() {
 		}
 	}
 	for _, token := range w.tokens {
-		if _, _, err := w.state.Caller(access.Caller{Token: token}, now); (err == nil) != w.model.caller(token, now) {
+		if _, _, err := w.state.Caller(byToken(token), now); (err == nil) != w.model.caller(byToken(token), now) {
 			w.Fatalf("caller %x: error %v", token, err)
 		}
 	}

@@ -24,35 +24,28 @@ const renewalLife = store.Millis(RenewalLife / time.Millisecond)
 type SignInWithRecoveryCode struct {
 	User   store.UserID
 	Codes  store.Hash
-	Number uint64     // from 1
-	Token  store.Hash // SHA-256 of the session's random token
-	Source string     // address that the user came from
-	Salt   [32]byte
+	Number uint64 // from 1
+	Holder Holder
 }
 
 func (c SignInWithRecoveryCode) decide(s State, now store.Millis) (Decision, error) {
 	u, ok := s.users.get(c.User)
-	if !ok || u.Recovery.Entry == 0 || u.Recovery.Codes != c.Codes || !u.Recovery.good(c.Number) || c.Token == (store.Hash{}) {
+	if !ok || u.Recovery.Entry == 0 || u.Recovery.Codes != c.Codes || !u.Recovery.good(c.Number) {
 		return Decision{}, ErrSignIn
 	}
-	if _, ok := s.tokens.get(c.Token); ok {
-		return Decision{}, ErrSignIn // a token that was not drawn at random
+	e, openings, err := s.open(u, c.Holder, now)
+	if err != nil {
+		return Decision{}, err
 	}
-	source := store.Opening{Owner: u.ID, Field: store.FieldSource, Salt: c.Salt, Text: c.Source}
-	return Decision{
-		Actor: store.Actor{User: u.ID},
-		Events: []store.Event{&store.SignInSucceeded{
-			User: u.ID, Factor: u.Recovery.Entry, Kind: store.FactorRecovery, Code: c.Number, Token: c.Token,
-			Expires: now + signInLife, Source: source.Commit(),
-		}},
-		Openings: []store.Opening{source},
-	}, nil
+	e.Factor, e.Kind, e.Code = u.Recovery.Entry, store.FactorRecovery, c.Number
+	return Decision{Actor: store.Actor{User: u.ID}, Events: []store.Event{e}, Openings: openings}, nil
 }
 
 // CreateRecoveryCodes gives its caller new recovery codes in place of all that
-// they had. A sign-in alone does not do it, because whoever holds a stolen token
-// would have a way in that outlives it: Step is the time step of a TOTP code that
-// was shown for this, found by whoever holds the secret, and it is used up.
+// they had. A sign-in alone does not do it, because whoever finds it open would
+// have a way in that outlives it: Step is the time step of a TOTP code that was
+// shown for this, found by whoever holds the secret, and it is used up; or it is 0
+// and the caller has confirmed who they are just now.
 type CreateRecoveryCodes struct {
 	By    Caller
 	Codes store.Hash // of their record
@@ -60,11 +53,14 @@ type CreateRecoveryCodes struct {
 }
 
 func (c CreateRecoveryCodes) decide(s State, now store.Millis) (Decision, error) {
-	u, _, err := s.Caller(c.By, now)
+	u, x, err := s.Caller(c.By, now)
 	if err != nil {
 		return Decision{}, err
 	}
-	if u.Factor.Entry == 0 || c.Step <= u.Factor.LastStep {
+	switch f, ok := u.TOTP(); {
+	case c.Step == 0 && !x.Fresh(now):
+		return Decision{}, ErrNotFresh
+	case c.Step != 0 && (!ok || c.Step <= f.LastStep):
 		return Decision{}, ErrSecondLook
 	}
 	if c.Codes == (store.Hash{}) {
@@ -96,7 +92,7 @@ func (c RenewFactor) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	expires := x.Expires - signInLife + renewalLife
+	expires := x.Opened + renewalLife
 	if x.Kind != store.FactorRecovery || expires <= now {
 		return Decision{}, &Refusal{
 			Kind:    Conflict,

@@ -12,7 +12,7 @@ import (
 func (c *company) useCode(p person, number uint64) access.SignInWithRecoveryCode {
 	u, _ := c.state.User(p.id)
 	return access.SignInWithRecoveryCode{
-		User: p.id, Codes: u.Recovery.Codes, Number: number, Token: c.hash(), Source: "192.0.2.7", Salt: c.random(),
+		User: p.id, Codes: u.Recovery.Codes, Number: number, Holder: c.holder(),
 	}
 }
 
@@ -88,8 +88,10 @@ func TestS18WhoseCodesCount(t *testing.T) {
 func TestS18NewCodesTakeASecondLook(t *testing.T) {
 	c := found(t)
 	carol := c.employ("carol")
-	for _, step := range []uint64{0, carol.step} {
-		if r := c.refused(access.CreateRecoveryCodes{By: carol.caller(), Codes: c.hash(), Step: step}); r != access.ErrSecondLook {
+	c.do(access.CreateRecoveryCodes{By: carol.caller(), Codes: c.hash()}) // she has just enrolled
+	c.wait(access.FreshLook)
+	for step, want := range map[uint64]*access.Refusal{0: access.ErrNotFresh, carol.step: access.ErrSecondLook} {
+		if r := c.refused(access.CreateRecoveryCodes{By: carol.caller(), Codes: c.hash(), Step: step}); r != want {
 			t.Errorf("step %d: %v", step, r)
 		}
 	}
@@ -106,7 +108,7 @@ func TestS18NewCodesTakeASecondLook(t *testing.T) {
 	c.refused(nothing)
 	c.do(cmd)
 	c.refused(cmd) // the step is used up
-	c.refused(access.SignInWithTOTP{User: carol.id, Step: cmd.Step, Token: c.hash(), Salt: c.random()})
+	c.refused(access.SignInWithTOTP{User: carol.id, Step: cmd.Step, Holder: c.holder()})
 }
 
 // TestS18RenewFactor: a recovery code leads to another authenticator, for a
@@ -122,7 +124,7 @@ func TestS18RenewFactor(t *testing.T) {
 	}
 	in := c.useCode(carol, 1)
 	c.do(in)
-	carol.token = in.Token
+	carol.token = in.Holder.Token
 	c.wait(access.RenewalLife - time.Millisecond)
 	cmd := renew(carol)
 	c.do(cmd)
@@ -138,7 +140,7 @@ func TestS18RenewFactor(t *testing.T) {
 
 	in = c.useCode(carol, 2)
 	c.do(in)
-	carol.token = in.Token
+	carol.token = in.Holder.Token
 	cmd = renew(carol)
 	c.do(cmd)
 	c.do(c.enroll(cmd.Invite, 3000))

@@ -119,12 +119,13 @@ func callerRefusals() []refusalCase {
 	}
 	return []refusalCase{
 		{"by nobody", access.Unauthenticated, in(func(*company) access.Caller { return access.Caller{} })},
-		{"with a token of nobody's", access.Unauthenticated, in(func(c *company) access.Caller { return access.Caller{Token: c.hash()} })},
+		{"with a token of nobody's", access.Unauthenticated, in(func(c *company) access.Caller { return byToken(c.hash()) })},
 		{"by an engineer", access.Forbidden, in(func(c *company) access.Caller { return c.employ("carol").caller() })},
 		{"by an auditor", access.Forbidden, in(func(c *company) access.Caller { return c.employ("eve", store.RoleAuditor).caller() })},
 		{"when the sign-in has expired", access.Unauthenticated, in(func(c *company) access.Caller {
+			c.tireless()
 			p := c.employ("carol", store.RoleAdministrator)
-			c.wait(access.SignInLife)
+			c.wait(signInLife)
 			return p.caller()
 		})},
 		{"with the server's clock behind", access.Clock, in(func(c *company) access.Caller {
@@ -194,14 +195,19 @@ func signInRefusals() []refusalCase {
 	}
 	return []refusalCase{
 		{"with an invitation of nobody's", access.NotFound, func(c *company) access.Command { return c.enroll(access.Invite{Token: c.hash()}, 1) }},
-		{"without a token for the sign-in", access.NotFound, func(c *company) access.Command {
+		{"without a token for the sign-in", access.Unauthenticated, func(c *company) access.Command {
 			cmd := invited(c)
-			cmd.Token = store.Hash{}
+			cmd.Holder = &access.Holder{}
 			return cmd
 		}},
-		{"with a token that is in use", access.NotFound, func(c *company) access.Command {
+		{"without a key for the sign-in", access.Invalid, func(c *company) access.Command {
 			cmd := invited(c)
-			cmd.Token = c.employ("carol").token
+			cmd.Holder.Key = store.ClientKey{}
+			return cmd
+		}},
+		{"with a token that is in use", access.Unauthenticated, func(c *company) access.Command {
+			cmd := invited(c)
+			cmd.Holder.Token = c.employ("carol").token
 			return cmd
 		}},
 		{"with an invitation that was used", access.NotFound, func(c *company) access.Command {
@@ -220,15 +226,15 @@ func signInRefusals() []refusalCase {
 			return cmd
 		}},
 		{"of nobody", access.Unauthenticated, func(c *company) access.Command {
-			return access.SignInWithTOTP{User: c.userID(), Step: 1, Token: c.hash()}
+			return access.SignInWithTOTP{User: c.userID(), Step: 1, Holder: c.holder()}
 		}},
 		{"of somebody who has not enrolled", access.Unauthenticated, func(c *company) access.Command {
 			u, _ := c.state.UserByHandle("alice")
-			return access.SignInWithTOTP{User: u.ID, Step: 1, Token: c.hash()}
+			return access.SignInWithTOTP{User: u.ID, Step: 1, Holder: c.holder()}
 		}},
 		{"with a code that was used", access.Unauthenticated, func(c *company) access.Command {
 			p := c.employ("bob")
-			return access.SignInWithTOTP{User: p.id, Step: p.step, Token: c.hash()}
+			return access.SignInWithTOTP{User: p.id, Step: p.step, Holder: c.holder()}
 		}},
 		{"without a token", access.Unauthenticated, func(c *company) access.Command {
 			p := c.employ("bob")
@@ -236,7 +242,7 @@ func signInRefusals() []refusalCase {
 		}},
 		{"with a token that is in use", access.Unauthenticated, func(c *company) access.Command {
 			p := c.employ("bob")
-			return access.SignInWithTOTP{User: p.id, Step: p.step + 1, Token: p.token}
+			return access.SignInWithTOTP{User: p.id, Step: p.step + 1, Holder: holder(p.token)}
 		}},
 		{"of a stranger", access.NotFound, func(c *company) access.Command { return access.NoteFailures{User: c.userID(), Count: 3} }},
 		{"by nobody", access.Unauthenticated, func(*company) access.Command { return access.SignOut{} }},

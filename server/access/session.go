@@ -70,14 +70,15 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	if !ok {
 		return Grant{}, refuse(store.RefusedNotActive, "ask an administrator", "this user has been removed")
 	}
-	if x, ok := s.signIns.get(signIn); !ok || x.User != user || x.Expires <= now {
+	x, ok := s.signIns.get(signIn)
+	if !ok || x.User != user || x.over(now) {
 		return Grant{}, refuse(store.RefusedNoSignIn, "vaultpam login", "the sign-in that %s's certificate came from has ended", u.Handle)
 	}
 	t, ok := s.TargetByName(name)
 	if !ok {
 		return Grant{}, refuse(store.RefusedNoTarget, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
 	}
-	var best, late, early Grant
+	var best, late, early, touch Grant
 	var others bool
 	for g := range s.grantsOn(user, t.Entry) {
 		switch {
@@ -91,6 +92,10 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 			if late.Until < g.Until {
 				late = g
 			}
+		case !g.touched(x, now):
+			if touch.Entry == 0 || touch.Touch < g.Touch {
+				touch = g
+			}
 		case best.Entry == 0 || g.Until == 0 || best.Until != 0 && best.Until < g.Until:
 			best = g
 		}
@@ -99,6 +104,9 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	switch {
 	case best.Entry != 0:
 		return best, nil
+	case touch.Entry != 0:
+		return Grant{}, refuse(store.RefusedTouch, "vaultpam confirm, then the same again",
+			"%s on %s wants a touch of your passkey that is at most %d minutes old", login, name, touch.Touch)
 	case early.Entry != 0:
 		return Grant{}, refuse(store.RefusedNotYet, "try again then", "%s may log in as %s on %s from %s on", u.Handle, login, name, moment(early.From))
 	case late.Entry != 0:
@@ -109,6 +117,21 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	// A target that exists and one that does not are refused with one sentence:
 	// what there is, is for those to know who may reach it.
 	return Grant{}, refuse(store.RefusedNoGrant, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+}
+
+// WantsTouch reports whether a session of a sign-in would start but for a touch of a
+// passkey. An empty login asks for any that the target has.
+func (s State) WantsTouch(x SignIn, name store.TargetName, login store.Login, now store.Millis) bool {
+	t, _ := s.TargetByName(name)
+	logins := []store.Login{login}
+	if login == "" {
+		logins = t.Logins
+	}
+	return slices.ContainsFunc(logins, func(l store.Login) bool {
+		_, err := s.mayStart(x.User, x.Entry, name, l, now)
+		var r *Refusal
+		return errors.As(err, &r) && r.Reason == store.RefusedTouch
+	})
 }
 
 func refuse(reason store.Refusal, hint, format string, args ...any) *Refusal {

@@ -1,46 +1,79 @@
 package access
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// SignInLife is how long a sign-in session lasts.
-const SignInLife = 10 * time.Hour
+// A Holder is who will hold a sign-in session: the client that knows the token
+// and signs every call with the key. Source is the address that it came from,
+// Machine what it calls itself, or empty. The salts are random.
+type Holder struct {
+	Token       store.Hash // SHA-256 of 256 random bits
+	Key         store.ClientKey
+	Source      string
+	Machine     string
+	Salt        [32]byte
+	MachineSalt [32]byte
+}
 
-const signInLife = store.Millis(SignInLife / time.Millisecond)
+// open returns the event of a sign-in session that begins now.
+func (s State) open(u User, h Holder, now store.Millis) (*store.SignInSucceeded, []store.Opening, error) {
+	// One that was not drawn at random would let its holder into another session.
+	if _, taken := s.tokens.get(h.Token); taken || h.Token == (store.Hash{}) {
+		return nil, nil, ErrSignIn
+	}
+	if h.Key.IsZero() {
+		return nil, nil, &Refusal{Kind: Invalid, Message: "a sign-in session needs a key that its calls are signed with", Hint: "use a newer vaultpam"}
+	}
+	source := store.Opening{Owner: u.ID, Field: store.FieldSource, Salt: h.Salt, Text: h.Source}
+	openings := []store.Opening{source}
+	e := &store.SignInSucceeded{
+		User: u.ID, Token: h.Token, Key: h.Key, Expires: now + s.duration(store.SettingSignInLife), Source: source.Commit(),
+	}
+	if h.Machine != "" {
+		title, err := store.ParseTitle(h.Machine)
+		if err != nil {
+			return nil, nil, invalid(err)
+		}
+		machine := store.Opening{Owner: u.ID, Field: store.FieldMachine, Salt: h.MachineSalt, Text: title}
+		e.Machine = machine.Commit()
+		openings = append(openings, machine)
+	}
+	return e, openings, nil
+}
+
+// duration is the value of a setting that is one.
+func (s State) duration(name store.Setting) store.Millis {
+	d, err := store.ParseSignInLife(s.Setting(name))
+	if err != nil {
+		return 0 // no entry holds one; then nothing lasts
+	}
+	return store.Millis(d / time.Millisecond)
+}
 
 // SignInWithTOTP opens a sign-in session. The caller has found the time step that the
 // TOTP code belongs to; whether it may still be used is decided here.
 type SignInWithTOTP struct {
 	User   store.UserID
 	Step   uint64
-	Token  store.Hash // SHA-256 of the session's random token
-	Source string     // address that the user came from
-	Salt   [32]byte
+	Holder Holder
 }
 
 func (c SignInWithTOTP) decide(s State, now store.Millis) (Decision, error) {
-	u, ok := s.users.get(c.User)
-	if !ok || u.Factor.Entry == 0 || c.Token == (store.Hash{}) {
-		return Decision{}, ErrSignIn
+	u, _ := s.users.get(c.User)
+	f, ok := u.TOTP()
+	if !ok || c.Step <= f.LastStep {
+		return Decision{}, ErrSignIn // not there, or used once already; one answer for all that fails
 	}
-	if c.Step <= u.Factor.LastStep {
-		return Decision{}, ErrSignIn // used once already; one answer for all that fails
+	e, openings, err := s.open(u, c.Holder, now)
+	if err != nil {
+		return Decision{}, err
 	}
-	if _, ok := s.tokens.get(c.Token); ok {
-		return Decision{}, ErrSignIn // a token that was not drawn at random
-	}
-	source := store.Opening{Owner: u.ID, Field: store.FieldSource, Salt: c.Salt, Text: c.Source}
-	return Decision{
-		Actor: store.Actor{User: u.ID},
-		Events: []store.Event{&store.SignInSucceeded{
-			User: u.ID, Factor: u.Factor.Entry, Kind: u.Factor.Kind, Step: c.Step, Token: c.Token,
-			Expires: now + signInLife, Source: source.Commit(),
-		}},
-		Openings: []store.Opening{source},
-	}, nil
+	e.Factor, e.Kind, e.Step = f.Entry, f.Kind, c.Step
+	return Decision{Actor: store.Actor{User: u.ID}, Events: []store.Event{e}, Openings: openings}, nil
 }
 
 // ErrSignIn answers every sign-in that fails, so that a stranger learns neither
@@ -85,9 +118,11 @@ func (c NoteFailures) decide(s State, _ store.Millis) (Decision, error) {
 	}, nil
 }
 
-// SignOut ends the sign-in session of its caller.
+// SignOut ends the sign-in session of its caller, or another one of the same
+// person's where SignIn names it.
 type SignOut struct {
-	By Caller
+	By     Caller
+	SignIn store.Index // 0: the caller's own
 }
 
 func (c SignOut) decide(s State, now store.Millis) (Decision, error) {
@@ -95,8 +130,40 @@ func (c SignOut) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
+	if c.SignIn != 0 && c.SignIn != x.Entry {
+		other, ok := s.SignIn(c.SignIn, now)
+		if !ok || other.User != u.ID {
+			return Decision{}, &Refusal{
+				Kind: NotFound, Message: fmt.Sprintf("you have no sign-in session %d that is open", c.SignIn), Hint: "vaultpam status --all",
+			}
+		}
+		x = other
+	}
 	return Decision{
 		Actor:  store.Actor{User: u.ID},
 		Events: []store.Event{&store.SignInEnded{User: u.ID, SignIn: x.Entry}},
 	}, nil
+}
+
+// SignIn returns a sign-in session that is open at a moment.
+func (s State) SignIn(entry store.Index, now store.Millis) (SignIn, bool) {
+	x, ok := s.signIns.get(entry)
+	if !ok || x.over(now) {
+		return SignIn{}, false
+	}
+	_, there := s.users.get(x.User)
+	return x, there
+}
+
+// SignInsOf returns a user's sign-in sessions that are open at a moment, oldest
+// first.
+func (s State) SignInsOf(user store.UserID, now store.Millis) []SignIn {
+	u, _ := s.users.get(user)
+	var all []SignIn
+	for _, entry := range u.signIns {
+		if x, ok := s.SignIn(entry, now); ok {
+			all = append(all, x)
+		}
+	}
+	return all
 }

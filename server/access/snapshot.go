@@ -13,7 +13,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 4
+const FoldVersion = 5
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -48,7 +48,7 @@ type snapUser struct {
 	_          struct{} `cbor:",toarray"`
 	ID         store.UserID
 	Roles      []store.Role
-	Factor     Factor
+	Factors    []Factor
 	Recovery   Recovery
 	Contact    store.Commitment
 	Commitment store.Commitment
@@ -84,7 +84,7 @@ func (s State) Snapshot() ([]byte, error) {
 	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
-			ID: u.ID, Roles: u.Roles, Factor: u.Factor, Recovery: u.Recovery, Contact: u.Contact,
+			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact,
 			Commitment: u.commitment, Invitation: u.invitation, SignIns: u.signIns,
 		})
 	}
@@ -154,7 +154,7 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, v := range x.Users {
 		u := User{
-			ID: v.ID, Roles: v.Roles, Factor: v.Factor, Recovery: v.Recovery, Contact: v.Contact,
+			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact,
 			commitment: v.Commitment, invitation: v.Invitation, signIns: v.SignIns,
 		}
 		if text, ok := texts(v.Commitment); ok {

@@ -49,8 +49,8 @@ type User struct {
 	ID     store.UserID
 	Handle store.Handle // empty where it was erased
 	Roles  []store.Role
-	// Factor is the person's TOTP factor; its Entry is 0 where there is none.
-	Factor Factor
+	// Factors are what the person proves their identity with, oldest first.
+	Factors []Factor
 	// Recovery are the person's recovery codes; its Entry is 0 where there are none.
 	Recovery Recovery
 	// Contact commits to the person's e-mail address, whose text is in the side
@@ -67,11 +67,50 @@ func (u User) Has(roles ...store.Role) bool {
 	return slices.ContainsFunc(roles, func(r store.Role) bool { return slices.Contains(u.Roles, r) })
 }
 
+// Factor returns the user's factor of an entry.
+func (u User) Factor(entry store.Index) (Factor, bool) {
+	i := slices.IndexFunc(u.Factors, func(f Factor) bool { return f.Entry == entry })
+	if i < 0 || entry == 0 {
+		return Factor{}, false
+	}
+	return u.Factors[i], true
+}
+
+// TOTP returns the user's TOTP factor.
+func (u User) TOTP() (Factor, bool) {
+	i := slices.IndexFunc(u.Factors, func(f Factor) bool { return f.Kind == store.FactorTOTP })
+	if i < 0 {
+		return Factor{}, false
+	}
+	return u.Factors[i], true
+}
+
+// Passkeys returns the user's passkeys that prove something, oldest first.
+func (u User) Passkeys() []Factor {
+	var all []Factor
+	for _, f := range u.Factors {
+		if f.Kind == store.FactorPasskey && !f.Cloned {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// Enrolled reports whether the user has a factor that proves something.
+func (u User) Enrolled() bool {
+	return slices.ContainsFunc(u.Factors, func(f Factor) bool { return !f.Cloned })
+}
+
 // A Factor is what a person proves their identity with.
 type Factor struct {
 	Entry    store.Index
 	Kind     store.FactorKind
-	LastStep uint64 // the latest TOTP time step that was used
+	LastStep uint64           // the latest TOTP time step that was used
+	Passkey  *store.Passkey   // with the counter that was shown last; nil for TOTP
+	Name     store.Commitment // of what its owner calls it, or zero
+	Added    store.Millis
+	Used     store.Millis // for a sign-in or a confirmation; 0: never
+	Cloned   bool         // there is a copy, so it proves nothing
 }
 
 // A Recovery is a set of recovery codes, numbered from 1.
@@ -103,8 +142,28 @@ type SignIn struct {
 	User    store.UserID
 	Kind    store.FactorKind
 	Expires store.Millis
-	token   store.Hash
+	Opened  store.Millis
+	Used    store.Millis // when something was issued to it last
+	Idle    store.Millis // after so long without that it is over
+	// Confirmed is when its person last proved to be there, and Touched when they
+	// did it with a passkey; 0: never. A recovery code proves it to nobody but the
+	// sign-in itself.
+	Confirmed store.Millis
+	Touched   store.Millis
+	Key       store.ClientKey
+	Source    store.Commitment
+	Machine   store.Commitment // or zero
+
+	token store.Hash
 }
+
+// Ends returns when the session is over if nothing is issued to it from now on.
+func (x SignIn) Ends() store.Millis { return min(x.Expires, x.Used+x.Idle) }
+
+func (x SignIn) over(now store.Millis) bool { return x.Ends() <= now }
+
+// Fresh reports whether its person proved just now to be there.
+func (x SignIn) Fresh(now store.Millis) bool { return x.Confirmed != 0 && now < x.Confirmed+freshLook }
 
 // A Target is a registered host.
 type Target struct {
@@ -144,6 +203,12 @@ type Grant struct {
 	Logins []store.Login
 	From   store.Millis // 0: since ever
 	Until  store.Millis // 0: without end
+	Touch  uint64       // minutes that a touch of a passkey may be ago; 0: asks for none
+}
+
+// touched reports whether a sign-in session has the touch that the grant asks for.
+func (g Grant) touched(x SignIn, now store.Millis) bool {
+	return g.Touch == 0 || x.Touched != 0 && now < x.Touched+store.Millis(g.Touch)*60_000
 }
 
 // A Session is one that has not ended.
@@ -245,7 +310,7 @@ func (s State) Setting(name store.Setting) string {
 	if v, ok := s.settings.get(name); ok {
 		return v
 	}
-	return store.SelfGrantRefused
+	return name.Default()
 }
 
 // User returns a user by ID.

@@ -104,6 +104,7 @@ type AddGrant struct {
 	Target      store.TargetName
 	Logins      []string
 	From, Until store.Millis
+	Touch       uint64 // minutes that a touch of a passkey may be ago; 0: asks for none
 }
 
 func (c AddGrant) decide(s State, now store.Millis) (Decision, error) {
@@ -138,8 +139,11 @@ func (c AddGrant) decide(s State, now store.Millis) (Decision, error) {
 	if c.Until != 0 && (c.Until <= now || c.Until <= c.From) {
 		return Decision{}, &Refusal{Kind: Invalid, Message: "the grant would end before it begins"}
 	}
+	if c.Touch > store.MaxTouch {
+		return Decision{}, &Refusal{Kind: Invalid, Message: "a touch may be asked to be at most 24 hours ago", Hint: "for longer than that a sign-in is enough"}
+	}
 	return Decision{Actor: actor, Events: []store.Event{&store.GrantAdded{
-		User: u.ID, Target: t.Entry, Logins: logins, From: c.From, Until: c.Until,
+		User: u.ID, Target: t.Entry, Logins: logins, From: c.From, Until: c.Until, Touch: c.Touch,
 	}}}, nil
 }
 
@@ -173,8 +177,8 @@ func (c ChangeSetting) decide(State, store.Millis) (Decision, error) {
 	if !c.By.Local {
 		return Decision{}, &Refusal{Kind: Forbidden, Message: "settings are changed on the server's own machine", Hint: "vaultpamd setting NAME VALUE"}
 	}
-	if c.Setting != store.SettingSelfGrant || (c.Value != store.SelfGrantAllowed && c.Value != store.SelfGrantRefused) {
-		return Decision{}, &Refusal{Kind: Invalid, Message: "want the setting self-grant with the value allowed or refused"}
+	if err := c.Setting.Check(c.Value); err != nil {
+		return Decision{}, invalid(err)
 	}
 	return Decision{
 		Actor:  store.Actor{Local: true},

@@ -157,44 +157,52 @@ func (c RemoveUser) decide(s State, now store.Millis) (Decision, error) {
 // while this one has.
 func (s State) lastAdministrator(last User) bool {
 	for _, u := range s.users.all() {
-		if u.ID != last.ID && u.Has(store.RoleAdministrator) && (u.Factor.Entry != 0 || last.Factor.Entry == 0) {
+		if u.ID != last.ID && u.Has(store.RoleAdministrator) && (u.Enrolled() || !last.Enrolled()) {
 			return false
 		}
 	}
 	return true
 }
 
-// Enroll uses an invitation to enrol a TOTP factor, gives its user recovery
-// codes, and signs them in: the code that proved the factor is used up by all
-// three. Step is the code's time step, found by the caller, who holds the secret.
+// Enroll uses an invitation to enrol a factor, gives its user recovery codes,
+// and, where there is a Holder, signs them in: the code that proved the factor is
+// used up by all three.
 type Enroll struct {
 	Invitation store.Hash // hash of its token
 	Codes      store.Hash // of the recovery codes' record
-	Step       uint64
-	Token      store.Hash // SHA-256 of the sign-in session's random token
-	Source     string     // address that the user came from
-	Salt       [32]byte
+	Factor     NewFactor
+	Holder     *Holder
 }
 
 func (c Enroll) decide(s State, now store.Millis) (Decision, error) {
 	u, _, ok := s.Invited(c.Invitation, now)
-	if _, taken := s.tokens.get(c.Token); !ok || taken || c.Token == (store.Hash{}) || c.Codes == (store.Hash{}) {
+	if !ok || c.Codes == (store.Hash{}) {
 		return Decision{}, ErrInvitation
 	}
 	inv, _ := s.invitations.get(c.Invitation)
-	source := store.Opening{Owner: u.ID, Field: store.FieldSource, Salt: c.Salt, Text: c.Source}
-	return Decision{
-		Actor: store.Actor{User: u.ID},
-		Events: []store.Event{
-			&store.FactorEnrolled{User: u.ID, Kind: store.FactorTOTP, Invitation: inv.Entry, Step: c.Step},
-			&store.RecoveryCreated{User: u.ID, Codes: c.Codes, Count: RecoveryCodes},
-			&store.SignInSucceeded{
-				User: u.ID, Factor: s.next, Kind: store.FactorTOTP, Step: c.Step, Token: c.Token,
-				Expires: now + signInLife, Source: source.Commit(),
-			},
-		},
-		Openings: []store.Opening{source},
-	}, nil
+	factor, openings, err := s.enrol(u, c.Factor)
+	if err != nil {
+		return Decision{}, err
+	}
+	factor.Invitation = inv.Entry
+	d := Decision{
+		Actor:    store.Actor{User: u.ID},
+		Events:   []store.Event{factor, &store.RecoveryCreated{User: u.ID, Codes: c.Codes, Count: RecoveryCodes}},
+		Openings: openings,
+	}
+	if c.Holder == nil {
+		return d, nil
+	}
+	session, more, err := s.open(u, *c.Holder, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	session.Factor, session.Kind, session.Step = s.next, factor.Kind, factor.Step
+	if factor.Passkey != nil {
+		session.Counter = factor.Passkey.Counter
+	}
+	d.Events, d.Openings = append(d.Events, session), append(d.Openings, more...)
+	return d, nil
 }
 
 // ErrInvitation answers every invitation that can't be used.

@@ -25,7 +25,7 @@ func TestAddUser(t *testing.T) {
 		t.Errorf("openings %+v do not open %x", d.Openings, added.Handle)
 	}
 	u, ok := c.state.UserByHandle("carol@corp.example")
-	if !ok || u.ID != cmd.ID || u.Factor.Entry != 0 || !u.Has(store.RoleApprover) || u.Has(store.RoleEngineer) {
+	if !ok || u.ID != cmd.ID || u.Enrolled() || !u.Has(store.RoleApprover) || u.Has(store.RoleEngineer) {
 		t.Errorf("user %+v, %v", u, ok)
 	}
 	if p := c.employ("dave"); true {
@@ -140,6 +140,6 @@ func TestInviteAgain(t *testing.T) {
 	if invitation.Token != second.Token {
 		t.Errorf("the event names another invitation: %+v", invitation)
 	}
-	c.refused(access.SignInWithTOTP{User: p.id, Step: 2000, Token: c.hash()})
-	c.do(access.SignInWithTOTP{User: p.id, Step: 2001, Token: c.hash(), Salt: c.random()})
+	c.refused(access.SignInWithTOTP{User: p.id, Step: 2000, Holder: c.holder()})
+	c.do(access.SignInWithTOTP{User: p.id, Step: 2001, Holder: c.holder()})
 }

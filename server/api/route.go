@@ -29,6 +29,22 @@ var (
 	RouteEnrollBegin  = Route{"POST", "/v1/enroll/begin", WhoAnybody, "read an invitation"}                                                               // EnrollBeginRequest → EnrollBeginResponse
 	RouteEnrollFinish = Route{"POST", "/v1/enroll/finish", WhoAnybody, "use an invitation, and sign in"}                                                  // EnrollFinishRequest → SignInResponse
 	RouteSignIn       = Route{"POST", "/v1/signin", WhoAnybody, "sign in"}                                                                                // SignInRequest → SignInResponse
+	RouteSignInBegin  = Route{"POST", "/v1/signin/browser", WhoAnybody, "sign in by a browser"}                                                           // BrowserSignInRequest → BrowserResponse
+	RouteRedeem       = Route{"POST", "/v1/signin/redeem", WhoAnybody, "the session of a sign-in by a browser"}                                           // RedeemRequest → RedeemResponse
+	RouteEnrollKey    = Route{"POST", "/v1/enroll/passkey", WhoAnybody, "use an invitation for a passkey; a page's"}                                      // PasskeyRequest → EnrollPasskeyResponse
+	RouteAsk          = Route{"POST", "/v1/ceremonies/{id}/begin", WhoAnybody, "what to ask the browser for; a page's"}                                   // → PasskeyOptions
+	RouteAnswer       = Route{"POST", "/v1/ceremonies/{id}/finish", WhoAnybody, "a passkey's assertion; a page's"}                                        // PasskeyRequest → PasskeyOutcome
+	RouteRegister     = Route{"POST", "/v1/ceremonies/{id}/register", WhoAnybody, "a new passkey; a page's"}                                              // PasskeyRequest → PasskeyOutcome
+	RouteDeny         = Route{"POST", "/v1/ceremonies/{id}/deny", WhoAnybody, "it was somebody else who asked; a page's"}                                 // → PasskeyOutcome
+	RouteDeviceFind   = Route{"POST", "/v1/device/find", WhoAnybody, "the sign-in whose code was typed; a page's"}                                        // DeviceFindRequest → DeviceFindResponse
+	RouteConfirm      = Route{"POST", "/v1/confirm", WhoSignedIn, "a page on which to touch a passkey"}                                                   // ConfirmRequest → ConfirmResponse
+	RouteConfirmWait  = Route{"POST", "/v1/confirm/wait", WhoSignedIn, "wait for it"}                                                                     // WaitRequest → WaitResponse
+	RouteConfirmCode  = Route{"POST", "/v1/confirm/code", WhoSignedIn, "the same by a code of an authenticator app"}                                      // ConfirmCodeRequest → Empty
+	RouteFactors      = Route{"GET", "/v1/factors", WhoSignedIn, "the caller's factors"}                                                                  // → []Factor
+	RouteFactorName   = Route{"POST", "/v1/factors/{id}", WhoSignedIn, "name one"}                                                                        // FactorNameRequest → Empty
+	RouteFactorRemove = Route{"DELETE", "/v1/factors/{id}", WhoSignedIn, "remove one"}                                                                    // → Empty
+	RouteSignIns      = Route{"GET", "/v1/signins", WhoSignedIn, "the caller's open sign-in sessions"}                                                    // → []OpenSignIn
+	RouteSignInEnd    = Route{"DELETE", "/v1/signins/{id}", WhoSignedIn, "end one"}                                                                       // → Empty
 	RouteCheckpoint   = Route{"GET", "/v1/checkpoint", WhoAnybody, "the last checkpoint; ?since=SIZE adds the proof"}                                     // → CheckpointResponse
 	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                                             // → Empty
 	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                                                       // → StatusResponse
@@ -67,6 +83,9 @@ var (
 func Routes() []Route {
 	return []Route{
 		RouteInfo, RouteEnrollBegin, RouteEnrollFinish, RouteSignIn, RouteCheckpoint,
+		RouteSignInBegin, RouteRedeem, RouteEnrollKey, RouteAsk, RouteAnswer, RouteRegister, RouteDeny, RouteDeviceFind,
+		RouteConfirm, RouteConfirmWait, RouteConfirmCode, RouteFactors, RouteFactorName, RouteFactorRemove,
+		RouteSignIns, RouteSignInEnd,
 		RouteSignOut, RouteStatus, RouteCertificate, RouteRecovery, RouteRenew, RouteTargets,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,

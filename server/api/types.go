@@ -28,43 +28,53 @@ type EnrollBeginRequest struct {
 
 // EnrollBeginResponse holds the TOTP secret to put into an authenticator.
 type EnrollBeginResponse struct {
-	Handle  string    `json:"handle"`
-	Secret  string    `json:"secret"` // base32
-	URI     string    `json:"uri"`    // otpauth://totp/…
-	Expires time.Time `json:"expires"`
+	Handle string   `json:"handle"`
+	Secret string   `json:"secret"` // base32
+	URI    string   `json:"uri"`    // otpauth://totp/…
+	QR     []string `json:"qr"`     // the URI as a QR code: rows of 0 and 1
+	// Passkey asks the browser for a passkey instead; PasskeyRefusal says why it is
+	// not asked.
+	Passkey        *PasskeyOptions `json:"passkey,omitempty"`
+	PasskeyRefusal string          `json:"passkey_refusal,omitempty"`
+	Expires        time.Time       `json:"expires"`
 }
 
-// EnrollFinishRequest proves that the secret arrived. It also signs in, so the
-// answer is that of a sign-in; it has recovery codes too.
+// EnrollFinishRequest proves that the secret arrived. Where the call is signed with
+// a key it also signs in, so the answer is that of a sign-in; it has recovery codes
+// too.
 type EnrollFinishRequest struct {
-	Token []byte `json:"token"`
-	Code  string `json:"code"`
+	Token   []byte `json:"token"`
+	Code    string `json:"code"`
+	Machine string `json:"machine,omitempty"` // what the machine calls itself
 }
 
-// SignInRequest proves an identity with a TOTP code or a recovery code.
+// SignInRequest proves an identity with a TOTP code or a recovery code. The call is
+// signed with the key that the session will be bound to (ProofHeader).
 type SignInRequest struct {
 	Handle string `json:"handle"`
 	Code   string `json:"code"`
 	Device []byte `json:"device,omitempty"` // of the last SignInResponse on this machine
+
+	Machine string `json:"machine,omitempty"` // what the machine calls itself
 }
 
 // SignInResponse opens a sign-in session.
 type SignInResponse struct {
-	Token   []byte    `json:"token"` // 32 bytes; the secret of the session
+	Token   []byte    `json:"token,omitempty"` // 32 bytes; the secret of the session
 	Handle  string    `json:"handle"`
 	Roles   []string  `json:"roles"`
 	Expires time.Time `json:"expires"`
 	Factor  string    `json:"factor"` // the kind that it was opened with
 	// Device is 32 bytes that the machine shows at its next sign-in, so that what
 	// strangers get wrong is not held against it. It opens nothing.
-	Device []byte `json:"device"`
+	Device []byte `json:"device,omitempty"`
 	// RecoveryCodes are shown once: after an enrolment, and never again.
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 	RecoveryLeft  int      `json:"recovery_left"` // codes that were not used yet
 }
 
 // RecoveryRequest asks for new recovery codes, with a code that the authenticator
-// shows now.
+// shows now, or with none where the caller has confirmed who they are just now.
 type RecoveryRequest struct {
 	Code   string `json:"code"`
 	Device []byte `json:"device,omitempty"`
@@ -89,6 +99,7 @@ type StatusResponse struct {
 	Expires time.Time `json:"expires"`
 	Targets int       `json:"targets"` // reachable now
 	Factor  string    `json:"factor"`  // the kind that the sign-in was opened with
+	Ends    time.Time `json:"ends"`    // if nothing is issued until then
 
 	RecoveryLeft int `json:"recovery_left"` // recovery codes that were not used yet
 }
@@ -256,6 +267,7 @@ type Grant struct {
 	Logins []string  `json:"logins"`
 	From   time.Time `json:"from,omitzero"`
 	Until  time.Time `json:"until,omitzero"`
+	Touch  uint64    `json:"touch,omitempty"` // minutes that a touch of a passkey may be ago; 0 asks for none
 }
 
 // Entry is one line of the ledger as it is read.

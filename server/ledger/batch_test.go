@@ -85,7 +85,7 @@ func TestS37RevocationInTheSameBatch(t *testing.T) {
 			func(p person) access.Command { return p.start() }, false},
 		{"user removed, then a certificate", func(p person) access.Command { return access.RemoveUser{By: local, Handle: p.handle} },
 			func(p person) access.Command { return p.certificate() }, false},
-		{"signed out, then a certificate", func(p person) access.Command { return access.SignOut{By: access.Caller{Token: p.token}} },
+		{"signed out, then a certificate", func(p person) access.Command { return access.SignOut{By: byToken(p.token)} },
 			func(p person) access.Command { return p.certificate() }, false},
 		{"a certificate, then user removed", func(p person) access.Command { return p.certificate() },
 			func(p person) access.Command { return access.RemoveUser{By: local, Handle: p.handle} }, true},

@@ -69,7 +69,7 @@ func TestS39ClockAhead(t *testing.T) {
 
 	c.step(10 * time.Minute)
 	refusedForClock(t, l, p)
-	if _, err := l.Do(t.Context(), access.AcceptClock{By: access.Caller{Token: p.token}}); err == nil {
+	if _, err := l.Do(t.Context(), access.AcceptClock{By: byToken(p.token)}); err == nil {
 		t.Fatal("a user accepted the clock")
 	}
 	do(t, l, access.AcceptClock{By: local})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -190,7 +191,7 @@ func employ(t testing.TB, l *ledger.Ledger, handle string, subject ssh.PublicKey
 	add := addUser(handle)
 	do(t, l, add)
 	p := person{id: add.ID, handle: store.Handle(handle), token: random32(), subject: subject}
-	p.signIn = do(t, l, access.Enroll{Invitation: add.Invite.Token, Codes: random32(), Step: 1, Token: p.token, Source: "192.0.2.7", Salt: random32()}).First + 2
+	p.signIn = do(t, l, access.Enroll{Invitation: add.Invite.Token, Codes: random32(), Factor: access.NewFactor{Step: 1}, Holder: holder(p.token)}).First + 2
 	if _, ok := l.State().TargetByName("db1"); !ok {
 		do(t, l, access.AddTarget{
 			By: local, Name: "db1", Address: "db1.example:22", HostKeys: []ssh.PublicKey{subject}, Logins: []string{"root"}, Egress: "198.51.100.1",
@@ -200,8 +201,17 @@ func employ(t testing.TB, l *ledger.Ledger, handle string, subject ssh.PublicKey
 	return p
 }
 
+// byToken is who holds a token and the key that went with it, which is made from it.
+func byToken(token store.Hash) access.Caller {
+	return access.Caller{Token: token, Key: sha256.Sum256(token[:])}
+}
+
+func holder(token store.Hash) *access.Holder {
+	return &access.Holder{Token: token, Key: byToken(token).Key, Source: "192.0.2.7", Salt: random32()}
+}
+
 func (p person) certificate() access.IssueUserCertificate {
-	return access.IssueUserCertificate{By: access.Caller{Token: p.token}, Key: p.subject, Nonce: random32()}
+	return access.IssueUserCertificate{By: byToken(p.token), Key: p.subject, Nonce: random32()}
 }
 
 func (p person) start() access.StartSession {

@@ -83,7 +83,7 @@ func issueForEver(dir string) error {
 		go func() {
 			for {
 				cert, _, err := l.Issue(context.Background(), access.IssueUserCertificate{
-					By: access.Caller{Token: sha256.Sum256(seed)}, Key: subject, Nonce: random32(),
+					By: byToken(sha256.Sum256(seed)), Key: subject, Nonce: random32(),
 				})
 				if err == nil {
 					// One write is one line, whoever else writes.
@@ -176,7 +176,7 @@ func (h *house) begin(seed []byte) {
 	}
 	l := h.open()
 	defer h.close(l)
-	do(h, l, access.Enroll{Invitation: first.Administrator.Invite.Token, Codes: random32(), Step: 1, Token: sha256.Sum256(seed), Salt: random32()})
+	do(h, l, access.Enroll{Invitation: first.Administrator.Invite.Token, Codes: random32(), Factor: access.NewFactor{Step: 1}, Holder: holder(sha256.Sum256(seed))})
 }
 
 // runAndKill runs a child until it has told of n certificates, kills it and

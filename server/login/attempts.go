@@ -44,10 +44,11 @@ type way struct {
 	// device is the limit of the device that they come from; its key is nil where
 	// it is none of the account's.
 	device limit
-	// recovery says that they show a recovery code, for whom the limits on all
-	// strangers together are left out: it can't be guessed (120 bits; NIST asks for
-	// no limit from 64 on), and it is the way out when strangers spent them.
-	recovery bool
+	// unguessable says that they show a recovery code or a passkey, for whom the
+	// limits on all strangers together are left out: they can't be guessed (120 bits
+	// and more; NIST asks for no limit from 64 on), and they are the way out when
+	// strangers spent them.
+	unguessable bool
 }
 
 // An attempt is one that is being checked. Its end must be called.
@@ -78,7 +79,7 @@ func (a *attempts) begin(ctx context.Context, who account, w way, now time.Time)
 	switch t.counts = ask; {
 	case t.known:
 		ask, t.counts = nil, []limit{pair, source, w.device}
-	case w.recovery:
+	case w.unguessable:
 		ask = []limit{pair, source}
 	}
 	for _, l := range ask {

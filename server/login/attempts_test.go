@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +23,7 @@ func TestS15PerSource(t *testing.T) {
 			t.Fatalf("failure %d: %v", i, err)
 		}
 	}
-	limited := func(source netip.Addr, want bool) {
+	limited := func(source login.Client, want bool) {
 		t.Helper()
 		if err := o.try("carol", o.wrong(seed), source); (kind(err) == access.Limited) != want {
 			t.Errorf("from %s: error %v, limited should be %v", source, err, want)
@@ -36,9 +35,9 @@ func TestS15PerSource(t *testing.T) {
 	}
 	o.restart()
 	limited(home, true)
-	limited(netip.MustParseAddr("::ffff:192.0.2.7"), true)
-	limited(netip.MustParseAddr("192.0.2.8"), false)
-	if err := o.try("carol", o.code(seed), netip.MustParseAddr("192.0.2.8")); err != nil {
+	limited(at("::ffff:192.0.2.7"), true)
+	limited(at("192.0.2.8"), false)
+	if err := o.try("carol", o.code(seed), at("192.0.2.8")); err != nil {
 		t.Errorf("the user from elsewhere: %v", err)
 	}
 	o.clock.wait(login.Window - time.Second)
@@ -54,17 +53,17 @@ func TestS15IPv6(t *testing.T) {
 	o := found(t)
 	seed := o.employ("carol")
 	for i := range login.LimitPerPair {
-		if err := o.try("carol", o.wrong(seed), netip.MustParseAddr(fmt.Sprintf("2001:db8:0:1::%x", i+1))); !errors.Is(err, access.ErrSignIn) {
+		if err := o.try("carol", o.wrong(seed), at(fmt.Sprintf("2001:db8:0:1::%x", i+1))); !errors.Is(err, access.ErrSignIn) {
 			t.Fatal(err)
 		}
 	}
-	if err := o.try("carol", o.wrong(seed), netip.MustParseAddr("2001:db8:0:1:ffff::1")); kind(err) != access.Limited {
+	if err := o.try("carol", o.wrong(seed), at("2001:db8:0:1:ffff::1")); kind(err) != access.Limited {
 		t.Errorf("from the same /64: %v", err)
 	}
-	if err := o.try("carol", o.wrong(seed), netip.MustParseAddr("2001:db8:0:2::1")); !errors.Is(err, access.ErrSignIn) {
+	if err := o.try("carol", o.wrong(seed), at("2001:db8:0:2::1")); !errors.Is(err, access.ErrSignIn) {
 		t.Errorf("from another /64: %v", err)
 	}
-	if err := o.try("carol", o.wrong(seed), netip.Addr{}); !errors.Is(err, access.ErrSignIn) {
+	if err := o.try("carol", o.wrong(seed), login.Client{}); !errors.Is(err, access.ErrSignIn) {
 		t.Errorf("from nowhere: %v", err)
 	}
 }
@@ -73,7 +72,7 @@ func TestS15IPv6(t *testing.T) {
 // one after the other.
 func TestS15ParallelGuesses(t *testing.T) {
 	const guesses = 200
-	for name, source := range map[string]func(int) netip.Addr{"one source": func(int) netip.Addr { return home }, "many sources": address} {
+	for name, source := range map[string]func(int) login.Client{"one source": func(int) login.Client { return home }, "many sources": address} {
 		t.Run(name, func(t *testing.T) {
 			most := login.LimitPerPair
 			if name == "many sources" {

@@ -41,7 +41,7 @@ func TestEnrol(t *testing.T) {
 		t.Errorf("with a wrong code: %v", err)
 	}
 	s, err := o.FinishEnrolment(t.Context(), token, o.code(seed), home)
-	if err != nil || s.User.Handle != "carol" || len(s.Token) != 32 || !s.Expires.Equal(o.clock.Now().Add(access.SignInLife)) {
+	if err != nil || s.User.Handle != "carol" || len(s.Token) != 32 || !s.Expires.Equal(o.clock.Now().Add(10*time.Hour)) {
 		t.Fatalf("session %+v, error %v", s, err)
 	}
 	o.holdsSession(s)
@@ -60,7 +60,7 @@ func TestEnrol(t *testing.T) {
 // holdsSession fails the test where a session is not open.
 func (o *office) holdsSession(s login.Session) {
 	o.Helper()
-	u, x, err := o.ledger.State().Caller(access.Caller{Token: login.TokenHash(s.Token)}, store.At(o.clock.Now()))
+	u, x, err := o.ledger.State().Caller(by(s.Token), store.At(o.clock.Now()))
 	if err != nil || u.ID != s.User.ID || !x.Expires.Time().Equal(s.Expires) {
 		o.Errorf("session %+v, %+v, error %v", u, x, err)
 	}

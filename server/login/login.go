@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
@@ -22,13 +21,17 @@ type Config struct {
 	Now    func() time.Time
 	Random io.Reader
 	Log    *slog.Logger
+	// Browser is nil where there are no pages; then there are no passkeys.
+	Browser *Browser
 }
 
 // A Login enrols and signs in. Its methods may be called concurrently.
 type Login struct {
 	Config
-	attempts *attempts
-	decoy    decoys
+	attempts   *attempts
+	decoy      decoys
+	ceremonies *ceremonies
+	passkeys   *passkeys // nil where there are none
 }
 
 // New returns a Login.
@@ -39,8 +42,15 @@ func New(c Config) (*Login, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Login{Config: c, attempts: &attempts{backend: c.Ledger.Backend, pending: map[string]uint64{}}}
+	l := &Login{
+		Config: c, attempts: &attempts{backend: c.Ledger.Backend, pending: map[string]uint64{}}, ceremonies: newCeremonies(c.Now),
+	}
 	var err error
+	if c.Browser != nil {
+		if l.passkeys, err = newPasskeys(c.Ledger.State().Name(), *c.Browser); err != nil {
+			return nil, err
+		}
+	}
 	if l.decoy, err = l.makeDecoys(); err != nil {
 		return nil, err
 	}
@@ -78,11 +88,11 @@ func (l *Login) BeginEnrolment(token []byte) (Enrolment, error) {
 }
 
 // FinishEnrolment uses an invitation, if the code shows that the secret has
-// arrived in an authenticator, gives its user recovery codes, and signs them in.
-// Whatever machines the user had signed in on before are strangers from then on.
-func (l *Login) FinishEnrolment(ctx context.Context, invitation []byte, code string, source netip.Addr) (Session, error) {
-	hash := TokenHash(invitation)
-	u, _, ok := l.Ledger.State().Invited(hash, store.At(l.Now()))
+// arrived in an authenticator, gives its user recovery codes, and signs them in
+// where the client has a key for that. Whatever machines the user had signed in on
+// before are strangers from then on.
+func (l *Login) FinishEnrolment(ctx context.Context, invitation []byte, code string, client Client) (Session, error) {
+	u, _, ok := l.Ledger.State().Invited(TokenHash(invitation), store.At(l.Now()))
 	if !ok {
 		return Session{}, access.ErrInvitation
 	}
@@ -105,16 +115,27 @@ func (l *Login) FinishEnrolment(ctx context.Context, invitation []byte, code str
 	if err != nil {
 		return Session{}, err
 	}
+	return l.enrol(ctx, u, invitation, access.NewFactor{Step: at}, client, store.SideWrite{Table: store.SideSecrets, Key: u.ID[:], Value: sealed})
+}
+
+// enrol uses an invitation to enrol a factor that was verified.
+func (l *Login) enrol(ctx context.Context, u access.User, invitation []byte, f access.NewFactor, client Client, side ...store.SideWrite) (Session, error) {
 	codes, record, err := l.drawCodes(u.ID)
 	if err != nil {
 		return Session{}, err
 	}
-	from := entrance{source: source}
-	s, err := l.open(ctx, u, from, func(token store.Hash, salt [32]byte) access.Command {
-		return access.Enroll{
-			Invitation: hash, Codes: sha256.Sum256(record), Step: at, Token: token, Source: from.address(), Salt: salt,
-		}
-	}, store.SideWrite{Table: store.SideSecrets, Key: u.ID[:], Value: sealed}, codesWrite(u.ID, record))
+	side = append(side, codesWrite(u.ID, record))
+	enroll := access.Enroll{Invitation: TokenHash(invitation), Codes: sha256.Sum256(record), Factor: f}
+	s := Session{User: u}
+	if client.Key.IsZero() {
+		side = append(side, store.SideWrite{Table: store.SideSecrets, Key: secretKey(u.ID, devicesSuffix)})
+		_, err = l.Ledger.Do(ctx, enroll, side...)
+	} else {
+		s, err = l.open(ctx, u, entrance{client: client}, func(h access.Holder) access.Command {
+			enroll.Holder = &h
+			return enroll
+		}, side...)
+	}
 	if err != nil {
 		return Session{}, err
 	}
@@ -122,17 +143,23 @@ func (l *Login) FinishEnrolment(ctx context.Context, invitation []byte, code str
 	return s, l.attempts.enrolled(ctx, account{u.ID, true})
 }
 
-// drawToken draws a sign-in session's token, and a salt for its entry.
-func (l *Login) drawToken() (token []byte, salt [32]byte, err error) {
-	token = make([]byte, 32)
-	_, err = io.ReadFull(l.Random, token)
-	if err == nil {
-		_, err = io.ReadFull(l.Random, salt[:])
+// holder draws a sign-in session's token, and says who will hold it.
+func (l *Login) holder(c Client) ([]byte, access.Holder, error) {
+	token := make([]byte, tokenSize)
+	h := access.Holder{Key: c.Key, Source: c.address(), Machine: c.Machine}
+	err := l.draw(token, h.Salt[:], h.MachineSalt[:])
+	h.Token = TokenHash(token)
+	return token, h, err
+}
+
+// draw fills every part with random bytes.
+func (l *Login) draw(parts ...[]byte) error {
+	for _, p := range parts {
+		if _, err := io.ReadFull(l.Random, p); err != nil {
+			return fmt.Errorf("drawing random bytes: %w", err)
+		}
 	}
-	if err != nil {
-		return nil, salt, fmt.Errorf("drawing a token: %w", err)
-	}
-	return token, salt, nil
+	return nil
 }
 
 // NoteFailures appends what failed since it was last called: one entry an
@@ -171,8 +198,5 @@ func (l *Login) note(r row) (access.Command, error) {
 		return access.NoteStop{User: r.user(), Count: r.Untold}, nil
 	}
 	note := access.NoteFailures{User: r.user(), Count: r.Untold, Source: r.Source}
-	if _, err := io.ReadFull(l.Random, note.Salt[:]); err != nil {
-		return nil, fmt.Errorf("drawing a salt: %w", err)
-	}
-	return note, nil
+	return note, l.draw(note.Salt[:])
 }

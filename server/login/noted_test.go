@@ -1,7 +1,6 @@
 package login_test
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 func TestNoteFailures(t *testing.T) {
 	o := found(t)
 	carol, bob := o.employ("carol"), o.employ("bob")
-	elsewhere := netip.MustParseAddr("192.0.2.8")
+	elsewhere := at("192.0.2.8")
 	for range 3 {
 		_ = o.try("carol", o.wrong(carol), home)
 		_ = o.try("nobody", "000000", home)

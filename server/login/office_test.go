@@ -32,7 +32,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var home = netip.MustParseAddr("192.0.2.7")
+var home = at("192.0.2.7")
+
+// clientKey is what every program of these tests signs with.
+var clientKey = store.ClientKey{1, 2, 3}
+
+func at(source string) login.Client {
+	return login.Client{Source: netip.MustParseAddr(source), Key: clientKey}
+}
+
+// by is who holds a session's token and the key.
+func by(token []byte) access.Caller {
+	return access.Caller{Token: login.TokenHash(token), Key: clientKey}
+}
 
 // totp is RFC 6238 written down a second time: SHA-1, 30 seconds.
 func totp(seed []byte, at time.Time, digits int) string {
@@ -240,14 +252,14 @@ func (o *office) wrong(seed []byte) string {
 }
 
 // try is a sign-in of which only the outcome counts.
-func (o *office) try(handle, code string, source netip.Addr) error {
+func (o *office) try(handle, code string, source login.Client) error {
 	_, err := o.SignIn(context.Background(), login.Proof{Handle: handle, Code: code}, source)
 	return err
 }
 
 // address returns one of many addresses.
-func address(i int) netip.Addr {
-	return netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)})
+func address(i int) login.Client {
+	return login.Client{Source: netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), Key: clientKey}
 }
 
 // kind returns the kind of a refusal, or 0.

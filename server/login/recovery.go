@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -113,46 +112,73 @@ func (l *Login) tryRecovery(ctx context.Context, u access.User, code string, at 
 	if number == 0 || u.Recovery.Entry == 0 {
 		return Session{}, access.ErrSignIn
 	}
-	return l.open(ctx, u, at, func(token store.Hash, salt [32]byte) access.Command {
-		return access.SignInWithRecoveryCode{
-			User: u.ID, Codes: sha256.Sum256(record), Number: number, Token: token, Source: at.address(), Salt: salt,
-		}
+	return l.open(ctx, u, at, func(h access.Holder) access.Command {
+		return access.SignInWithRecoveryCode{User: u.ID, Codes: sha256.Sum256(record), Number: number, Holder: h}
 	})
 }
 
-// NewRecoveryCodes gives somebody who is signed in and shows a fresh code of their
-// authenticator other recovery codes in place of theirs. Failures count as those
-// of sign-ins do.
-func (l *Login) NewRecoveryCodes(ctx context.Context, by access.Caller, p Proof, source netip.Addr) ([]string, error) {
+// NewRecoveryCodes gives somebody who is signed in other recovery codes in place of
+// theirs: for a fresh code of their authenticator, or for none where they have just
+// confirmed who they are. Failures count as those of sign-ins do.
+func (l *Login) NewRecoveryCodes(ctx context.Context, by access.Caller, p Proof, client Client) ([]string, error) {
 	u, _, err := l.Ledger.State().Caller(by, store.At(l.Now()))
 	if err != nil {
 		return nil, err
 	}
+	if p.Code == "" {
+		return l.replaceCodes(ctx, u, by, 0)
+	}
 	var codes []string
-	err = l.counted(ctx, account{u.ID, true}, p, source, func(entrance) error {
-		codes, err = l.replaceCodes(ctx, u, by, p.Code)
+	err = l.withStep(ctx, u, p, client, func(step uint64) error {
+		codes, err = l.replaceCodes(ctx, u, by, step)
 		return err
 	})
 	return codes, err
 }
 
-func (l *Login) replaceCodes(ctx context.Context, u access.User, by access.Caller, code string) ([]string, error) {
-	seed, err := l.secret(ctx, u)
+// withStep finds the time step of a code that somebody who is signed in shows, and
+// counts how what is done with it ends.
+func (l *Login) withStep(ctx context.Context, u access.User, p Proof, client Client, do func(step uint64) error) error {
+	return l.counted(ctx, account{u.ID, true}, p, client, func(entrance) error {
+		seed, err := l.secret(ctx, u)
+		if err != nil {
+			return err
+		}
+		at, ok, err := step(seed, p.Code, l.Now())
+		if err != nil {
+			return err
+		}
+		if _, enrolled := u.TOTP(); !ok || !enrolled {
+			return access.ErrSecondLook
+		}
+		return do(at)
+	})
+}
+
+// ConfirmWithTOTP says that somebody who is signed in is still there, by a code of
+// their authenticator.
+func (l *Login) ConfirmWithTOTP(ctx context.Context, by access.Caller, p Proof, client Client) error {
+	u, _, err := l.Ledger.State().Caller(by, store.At(l.Now()))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	at, ok, err := step(seed, code, l.Now())
-	if err != nil {
-		return nil, err
+	confirm := access.ConfirmWithTOTP{By: by, Source: client.address()}
+	if err := l.draw(confirm.Salt[:]); err != nil {
+		return err
 	}
-	if !ok {
-		return nil, access.ErrSecondLook
-	}
+	return l.withStep(ctx, u, p, client, func(step uint64) error {
+		confirm.Step = step
+		_, err := l.Ledger.Do(ctx, confirm)
+		return err
+	})
+}
+
+func (l *Login) replaceCodes(ctx context.Context, u access.User, by access.Caller, step uint64) ([]string, error) {
 	codes, record, err := l.drawCodes(u.ID)
 	if err != nil {
 		return nil, err
 	}
-	_, err = l.Ledger.Do(ctx, access.CreateRecoveryCodes{By: by, Codes: sha256.Sum256(record), Step: at}, codesWrite(u.ID, record))
+	_, err = l.Ledger.Do(ctx, access.CreateRecoveryCodes{By: by, Codes: sha256.Sum256(record), Step: step}, codesWrite(u.ID, record))
 	if err != nil {
 		return nil, err
 	}

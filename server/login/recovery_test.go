@@ -111,12 +111,17 @@ func TestS18OneCodeInParallel(t *testing.T) {
 func TestS18NewCodes(t *testing.T) {
 	o := found(t)
 	seed, s := o.engage("carol")
-	by := access.Caller{Token: login.TokenHash(s.Token)}
+	caller := by(s.Token)
 	renew := func(by access.Caller, code string) ([]string, error) {
 		return o.NewRecoveryCodes(t.Context(), by, login.Proof{Code: code, Device: s.Device}, home)
 	}
-	for name, code := range map[string]string{"used": o.code(seed), "wrong": o.wrong(seed), "none": "", "a recovery code": s.Codes[0]} {
-		if _, err := renew(by, code); !errors.Is(err, access.ErrSecondLook) {
+	used := o.code(seed)
+	o.clock.wait(access.FreshLook)
+	if _, err := renew(caller, ""); !errors.Is(err, access.ErrNotFresh) {
+		t.Errorf("no code: %v", err)
+	}
+	for name, code := range map[string]string{"used": used, "wrong": o.wrong(seed), "a recovery code": s.Codes[0]} {
+		if _, err := renew(caller, code); !errors.Is(err, access.ErrSecondLook) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -124,7 +129,7 @@ func TestS18NewCodes(t *testing.T) {
 	if _, err := renew(access.Caller{}, o.code(seed)); kind(err) != access.Unauthenticated {
 		t.Errorf("not signed in: %v", err)
 	}
-	codes, err := renew(by, o.code(seed))
+	codes, err := renew(caller, o.code(seed))
 	if err != nil || len(codes) != access.RecoveryCodes {
 		t.Fatalf("%d codes, error %v", len(codes), err)
 	}
@@ -145,10 +150,10 @@ func TestS18NewCodes(t *testing.T) {
 func TestS15SecondLookCounts(t *testing.T) {
 	o := found(t)
 	seed, s := o.engage("carol")
-	by := access.Caller{Token: login.TokenHash(s.Token)}
+	caller := by(s.Token)
 	tried := 0
 	for range 50 {
-		_, err := o.NewRecoveryCodes(t.Context(), by, login.Proof{Code: o.wrong(seed)}, home)
+		_, err := o.NewRecoveryCodes(t.Context(), caller, login.Proof{Code: o.wrong(seed)}, home)
 		if errors.Is(err, access.ErrSecondLook) {
 			tried++
 		} else if kind(err) != access.Limited {
@@ -192,7 +197,7 @@ func TestS18SwappedRecords(t *testing.T) {
 	write(carol, mine)
 	// An earlier set that is put back counts no more.
 	o.clock.wait(time.Minute)
-	if _, err := o.NewRecoveryCodes(t.Context(), access.Caller{Token: login.TokenHash(bob.Token)}, login.Proof{Code: o.code(seed)}, home); err != nil {
+	if _, err := o.NewRecoveryCodes(t.Context(), by(bob.Token), login.Proof{Code: o.code(seed)}, home); err != nil {
 		t.Fatal(err)
 	}
 	write(bob, theirs)

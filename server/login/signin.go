@@ -34,26 +34,35 @@ type Proof struct {
 	Device []byte
 }
 
-// An entrance is where somebody comes from.
+// A Client is the program that a sign-in session is for: where it comes from, the
+// key that it made for the session and proved to hold, and what it calls its
+// machine, or nothing.
+type Client struct {
+	Source  netip.Addr
+	Key     store.ClientKey
+	Machine string
+}
+
+func (c Client) address() string { return c.Source.Unmap().String() }
+
+// An entrance is how somebody comes in.
 type entrance struct {
-	source  netip.Addr
+	client  Client
 	device  []byte
 	devices []device // all of the user's
 	known   bool     // device is one of them
 }
 
-func (e entrance) address() string { return e.source.Unmap().String() }
-
 // SignIn opens a sign-in session for a handle and a code. Every failure has the
 // same answer but for those that say to wait.
-func (l *Login) SignIn(ctx context.Context, p Proof, source netip.Addr) (Session, error) {
+func (l *Login) SignIn(ctx context.Context, p Proof, client Client) (Session, error) {
 	u, known := l.Ledger.State().UserByHandle(store.Handle(p.Handle))
 	who := account{u.ID, known}
 	if !known {
 		who.id = l.Sealer.nobody(p.Handle)
 	}
 	var s Session
-	err := l.counted(ctx, who, p, source, func(at entrance) (err error) {
+	err := l.counted(ctx, who, p, client, func(at entrance) (err error) {
 		if code, bad := api.ParseRecoveryCode(p.Code); bad == nil {
 			s, err = l.tryRecovery(ctx, u, code, at)
 		} else {
@@ -69,13 +78,13 @@ func (l *Login) SignIn(ctx context.Context, p Proof, source netip.Addr) (Session
 
 // counted runs a check of a proof if the limits on failures let it, and counts
 // how it ended.
-func (l *Login) counted(ctx context.Context, who account, p Proof, source netip.Addr, check func(entrance) error) error {
+func (l *Login) counted(ctx context.Context, who account, p Proof, client Client, check func(entrance) error) error {
 	devices, err := l.devices(ctx, who.id)
 	if err != nil {
 		return err
 	}
 	_, notRecovery := api.ParseRecoveryCode(p.Code)
-	w := way{source: prefix(source), recovery: notRecovery == nil}
+	w := way{source: prefix(client.Source), unguessable: notRecovery == nil}
 	if knows(devices, p.Device) {
 		w.device = ofDevice(who, sha256.Sum256(p.Device))
 	}
@@ -87,7 +96,7 @@ func (l *Login) counted(ctx context.Context, who account, p Proof, source netip.
 		return limited(wait)
 	}
 	defer attempt.end()
-	err = check(entrance{source: source, device: p.Device, devices: devices, known: attempt.known})
+	err = check(entrance{client: client, device: p.Device, devices: devices, known: attempt.known})
 	switch {
 	case err == nil:
 		return attempt.succeeded(ctx)
@@ -128,11 +137,11 @@ func (l *Login) try(ctx context.Context, u access.User, code string, at entrance
 	if err != nil {
 		return Session{}, err
 	}
-	if !ok || u.Factor.Entry == 0 {
+	if _, enrolled := u.TOTP(); !ok || !enrolled {
 		return Session{}, access.ErrSignIn
 	}
-	return l.open(ctx, u, at, func(token store.Hash, salt [32]byte) access.Command {
-		return access.SignInWithTOTP{User: u.ID, Step: when, Token: token, Source: at.address(), Salt: salt}
+	return l.open(ctx, u, at, func(h access.Holder) access.Command {
+		return access.SignInWithTOTP{User: u.ID, Step: when, Holder: h}
 	})
 }
 
@@ -142,7 +151,7 @@ func (l *Login) secret(ctx context.Context, u access.User) ([]byte, error) {
 	sealed, err := l.Ledger.Backend.Side(ctx, store.SideSecrets, u.ID[:])
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		if u.Factor.Entry != 0 {
+		if _, enrolled := u.TOTP(); enrolled {
 			return nil, fmt.Errorf("the secret of a factor is missing: %w", store.ErrCorrupt)
 		}
 		return l.Sealer.open(store.UserID{}, l.decoy.seed)
@@ -154,8 +163,8 @@ func (l *Login) secret(ctx context.Context, u access.User) ([]byte, error) {
 
 // open has a sign-in decided, which the command is for, and returns its session.
 // What the machine is known by from then on becomes durable with it.
-func (l *Login) open(ctx context.Context, u access.User, at entrance, command func(token store.Hash, salt [32]byte) access.Command, side ...store.SideWrite) (Session, error) {
-	token, salt, err := l.drawToken()
+func (l *Login) open(ctx context.Context, u access.User, at entrance, command func(access.Holder) access.Command, side ...store.SideWrite) (Session, error) {
+	token, holder, err := l.holder(at.client)
 	if err != nil {
 		return Session{}, err
 	}
@@ -163,7 +172,7 @@ func (l *Login) open(ctx context.Context, u access.User, at entrance, command fu
 	if err != nil {
 		return Session{}, err
 	}
-	r, err := l.Ledger.Do(ctx, command(TokenHash(token), salt), append(side, write)...)
+	r, err := l.Ledger.Do(ctx, command(holder), append(side, write)...)
 	if err != nil {
 		return Session{}, err
 	}

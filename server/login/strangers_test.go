@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 )
 
 // from is a sign-in from a device.
-func (o *office) from(device []byte, handle, code string, source netip.Addr) (login.Session, error) {
+func (o *office) from(device []byte, handle, code string, source login.Client) (login.Session, error) {
 	return o.SignIn(context.Background(), login.Proof{Handle: handle, Code: code, Device: device}, source)
 }
 

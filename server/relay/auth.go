@@ -165,6 +165,13 @@ func (c *conn) proved(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissio
 		return permissions, nil // to jump through
 	}
 	request.Identity = identity
+	if err := c.awaitTouch(request); err != nil {
+		c.finished = true
+		return nil, c.refuse(err, refusalText(err))
+	}
+	c.deadline.Reset(c.relay.limits.Connect + c.relay.limits.Stop)
+	ctx, cancel = context.WithTimeout(c.ctx, c.relay.limits.Connect)
+	defer cancel()
 	session, refusal := c.relay.open(ctx, request, c.banner)
 	if refusal != nil {
 		c.finished = true
@@ -172,6 +179,25 @@ func (c *conn) proved(meta ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permissio
 	}
 	c.session = session
 	return permissions, nil
+}
+
+// awaitTouch lets the person touch a passkey where a grant wants that, while the
+// connection waits: they need not type it again. A client that leaves meanwhile is
+// noticed when the wait is over.
+func (c *conn) awaitTouch(request StartRequest) error {
+	patience := c.relay.limits.Touch
+	c.deadline.Reset(patience + c.relay.limits.Stop)
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	defer cancel()
+	err := c.relay.gate.AwaitTouch(ctx, request, func(page string) {
+		if c.preauth != nil {
+			_ = c.preauth.SendAuthBanner(touchText(request, page, patience)) // who is gone is noticed by the next read
+		}
+	})
+	if err != nil {
+		c.relay.log.Info("no touch of a passkey", "target", string(request.Target), "login", string(request.Login), "error", err.Error())
+	}
+	return err
 }
 
 // destination reads from the user name what the connection has not said: the

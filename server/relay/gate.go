@@ -25,6 +25,13 @@ type Gate interface {
 	// certificate, and that the user is active.
 	Admit(ctx context.Context, cert *ssh.Certificate, source netip.Addr) (Identity, error)
 
+	// AwaitTouch waits for a touch of a passkey that a session of the identity would
+	// start with, and not without. It returns nil at once where there is nothing to
+	// wait for; otherwise it calls ask with the page where the person touches it,
+	// and returns when they have, or nil when ctx is done: Start says then what is
+	// missing. Its refusal is the person's, who turned it down.
+	AwaitTouch(ctx context.Context, r StartRequest, ask func(page string)) error
+
 	// Start decides whether the identity may open a session. session.started is
 	// durable when it returns nil, and nothing was started when it returns an
 	// error. After nil the relay calls End exactly once.

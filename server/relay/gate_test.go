@@ -35,6 +35,7 @@ type gate struct {
 	targets  map[store.TargetName]relay.Admission
 	source   string // of target certificates; the target's egress if empty
 	fail     map[string]error
+	touch    map[store.TargetName]chan error // of targets that want one
 	started  []relay.StartRequest
 	keys     []ssh.PublicKey // that were certified
 	sessions map[store.SessionID]*gateSession
@@ -59,6 +60,7 @@ func newGate(t testing.TB) *gate {
 		grants:   map[string]bool{},
 		targets:  map[store.TargetName]relay.Admission{},
 		fail:     map[string]error{},
+		touch:    map[store.TargetName]chan error{},
 		sessions: map[store.SessionID]*gateSession{},
 		changed:  make(chan struct{}),
 	}
@@ -110,6 +112,23 @@ func (g *gate) Admit(_ context.Context, cert *ssh.Certificate, source netip.Addr
 		return relay.Identity{}, refused("you were removed", "")
 	}
 	return relay.Identity{User: user, Handle: handle, Certificate: store.Index(cert.Serial), Cert: cert}, nil
+}
+
+// AwaitTouch asks for one where the gate is to want it, and waits for it.
+func (g *gate) AwaitTouch(ctx context.Context, r relay.StartRequest, ask func(string)) error {
+	g.mu.Lock()
+	touched := g.touch[r.Target]
+	g.mu.Unlock()
+	if touched == nil {
+		return nil
+	}
+	ask("https://pam.example/signin/x")
+	select {
+	case err := <-touched:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func (g *gate) Start(_ context.Context, r relay.StartRequest) (*relay.Admission, error) {

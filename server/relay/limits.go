@@ -9,6 +9,7 @@ import (
 // Limits bound what connections may cost. A zero field means its default.
 type Limits struct {
 	Handshake        time.Duration // from accept until a key is proved: 20 s
+	Touch            time.Duration // that a person may take to touch a passkey: 2 min
 	Connect          time.Duration // from there until the target has let us in: 30 s
 	Pending          int           // connections without a proved key: 100
 	PendingPerSource int           // of these from one address (IPv6: one /64): 10
@@ -24,6 +25,7 @@ func (l Limits) withDefaults() Limits {
 		value time.Duration
 	}{
 		{&l.Handshake, 20 * time.Second},
+		{&l.Touch, 2 * time.Minute},
 		{&l.Connect, 30 * time.Second},
 		{&l.Keepalive, 30 * time.Second},
 		{&l.Farewell, 500 * time.Millisecond},

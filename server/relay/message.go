@@ -51,6 +51,19 @@ func refusalText(err error) string {
 		"try again; tell your administrator if it stays like this")
 }
 
+// touchText leads to the page where a passkey is touched.
+func touchText(r StartRequest, page string, patience time.Duration) string {
+	return sentence(fmt.Sprintf("%s on %s wants a touch of your passkey: %s", r.Login, r.Target, clean(page, 512)),
+		fmt.Sprintf("open the page in your browser; this connection waits for %s and then goes on by itself", waitText(patience)))
+}
+
+func waitText(d time.Duration) string {
+	if d >= time.Minute && d%time.Minute == 0 {
+		return fmt.Sprintf("%d minutes", d/time.Minute)
+	}
+	return d.Round(time.Second).String()
+}
+
 func noCertificateText() string {
 	return sentence("no VaultPAM certificate was offered", "vaultpam login")
 }

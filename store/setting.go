@@ -1,0 +1,132 @@
+package store
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Setting is something that a company may decide about the rules. The ledger
+// holds what was decided and when.
+type Setting string
+
+const (
+	// SettingSelfGrant says whether an administrator may grant access to themselves
+	// without a second person, for a company with a single administrator.
+	SettingSelfGrant Setting = "self-grant"
+	// SettingSignInLife is how long a sign-in session lasts.
+	SettingSignInLife Setting = "sign-in-life"
+	// SettingSignInIdle is how long a sign-in session lasts that nothing is issued to.
+	SettingSignInIdle Setting = "sign-in-idle"
+	// SettingDeviceLogin says who may confirm a sign-in for a machine without a
+	// browser.
+	SettingDeviceLogin Setting = "device-login"
+	// SettingAuthenticators says which models of authenticators may be enrolled as
+	// passkeys.
+	SettingAuthenticators Setting = "authenticators"
+)
+
+// Values of settings that are words.
+const (
+	SelfGrantRefused = "refused"
+	SelfGrantAllowed = "allowed"
+
+	DeviceLoginSameSource = "same-source" // from the network that the machine is in
+	DeviceLoginAny        = "any"
+	DeviceLoginOff        = "off"
+
+	AuthenticatorsAny = "any"
+)
+
+const (
+	minSignInLife = 5 * time.Minute
+	maxSignInLife = 7 * 24 * time.Hour
+	maxAAGUIDs    = 64
+)
+
+// Settings returns all settings in the order in which they are listed.
+func Settings() []Setting {
+	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators}
+}
+
+// Default returns what counts where nobody has decided.
+func (s Setting) Default() string {
+	switch s {
+	case SettingSelfGrant:
+		return SelfGrantRefused
+	case SettingSignInLife:
+		return "10h"
+	case SettingSignInIdle:
+		return "4h"
+	case SettingDeviceLogin:
+		return DeviceLoginSameSource
+	case SettingAuthenticators:
+		return AuthenticatorsAny
+	}
+	return ""
+}
+
+// Check returns an error for a value that the setting can't have.
+func (s Setting) Check(value string) error {
+	switch s {
+	case SettingSelfGrant:
+		return oneOf(s, value, SelfGrantRefused, SelfGrantAllowed)
+	case SettingDeviceLogin:
+		return oneOf(s, value, DeviceLoginSameSource, DeviceLoginAny, DeviceLoginOff)
+	case SettingSignInLife, SettingSignInIdle:
+		_, err := ParseSignInLife(value)
+		return err
+	case SettingAuthenticators:
+		_, err := ParseAAGUIDs(value)
+		return err
+	}
+	return &WordError{What: "setting", Word: clip(string(s)), Want: words(Settings())}
+}
+
+func oneOf(s Setting, value string, known ...string) error {
+	for _, k := range known {
+		if k == value {
+			return nil
+		}
+	}
+	return &WordError{What: string(s), Word: clip(value), Want: words(known)}
+}
+
+// ParseSignInLife parses how long sign-in sessions last: a duration as Go writes
+// it, in whole seconds, from 5 minutes to 7 days.
+func ParseSignInLife(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d != d.Truncate(time.Second) || d < minSignInLife || d > maxSignInLife {
+		return 0, fmt.Errorf("%q is not a duration from 5m to 168h in whole seconds, such as 10h or 90m", clip(text))
+	}
+	return d, nil
+}
+
+// ParseAAGUIDs parses the models that the setting "authenticators" allows:
+// AAGUIDs as UUIDs in lower case, joined by commas, or the word any, which is no
+// list.
+func ParseAAGUIDs(text string) ([]AAGUID, error) {
+	if text == AuthenticatorsAny {
+		return nil, nil
+	}
+	parts := strings.Split(text, ",")
+	if len(parts) > maxAAGUIDs {
+		return nil, fmt.Errorf("%d AAGUIDs: want at most %d", len(parts), maxAAGUIDs)
+	}
+	var all []AAGUID
+	for _, p := range parts {
+		var a AAGUID
+		plain := strings.ReplaceAll(p, "-", "")
+		if n, err := hex.Decode(a[:], []byte(plain[:min(len(plain), 32)])); err != nil || n != len(a) || a.String() != p {
+			return nil, fmt.Errorf("%q is not an AAGUID such as 2fc0579f-8113-47ea-b116-bb5a8db9202a, nor the word %s", clip(p), AuthenticatorsAny)
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// String returns the AAGUID as a UUID in lower case (RFC 9562, section 4).
+func (a AAGUID) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", a[:4], a[4:6], a[6:8], a[8:10], a[10:])
+}
