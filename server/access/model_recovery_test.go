@@ -39,8 +39,10 @@ func (m *model) named(handle store.Handle) store.UserID {
 // somebodyAdministers reports whether an administrator has a factor.
 func (m *model) somebodyAdministers() bool {
 	for _, u := range m.users {
-		if u.admin && u.enrolled {
-			return true
+		for _, f := range u.factors {
+			if u.admin && !f.cloned {
+				return true
+			}
 		}
 	}
 	return false

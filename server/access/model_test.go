@@ -37,7 +37,6 @@ type modelUser struct {
 	set      *store.RecoveryCreated // of recovery codes
 	setEntry store.Index
 	used     map[uint64]bool // of the set, by number
-	enrolled bool
 	handle   store.Commitment
 	contact  store.Commitment
 }

@@ -13,7 +13,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 4
+const FoldVersion = 5
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.

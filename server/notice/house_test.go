@@ -298,6 +298,22 @@ func (h *house) employ(handle, email string, roles ...store.Role) *person {
 	return p
 }
 
+// holder is who will be caller. The key is made from the token, so that a test has
+// one thing to remember.
+func holder(token store.Hash, source string) access.Holder {
+	return access.Holder{Token: token, Key: sha256.Sum256(token[:]), Source: source, Salt: random32()}
+}
+
+func caller(token store.Hash) access.Caller {
+	return access.Caller{Token: token, Key: sha256.Sum256(token[:])}
+}
+
+// enroll is the command of somebody who was invited, and is signed in by it.
+func enroll(i access.Invite, token store.Hash) access.Enroll {
+	h := holder(token, "192.0.2.7")
+	return access.Enroll{Invitation: i.Token, Codes: random32(), Factor: access.NewFactor{Step: 1000}, Holder: &h}
+}
+
 func (h *house) index() store.Index { return h.ledger.State().Next() }
 
 func tokenHash(token [32]byte) store.Hash { return sha256.Sum256(token[:]) }
