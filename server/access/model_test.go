@@ -160,7 +160,6 @@ func (m *model) set(v *store.SettingChanged) {
 
 func (m *model) enrolled(entry store.Index, v *store.FactorEnrolled) {
 	u := m.users[v.User]
-	u.enrolled = true
 	if v.Invitation != 0 {
 		u.factors, u.lastStep, u.set = map[store.Index]*modelFactor{}, 0, nil
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })

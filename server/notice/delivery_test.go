@@ -349,8 +349,8 @@ func TestAddressOfTheMoment(t *testing.T) {
 	h, p, r := both(t)
 	carol := h.employ("carol", "carol@example.eu")
 	h.follow() // and does not run: the thief is faster
-	h.do(access.CreateRecoveryCodes{By: byToken(carol.token), Codes: random32(), Step: 2000})
-	h.do(access.SetContact{By: byToken(carol.token), Email: "eve@example.com", Salt: random32()})
+	h.do(access.CreateRecoveryCodes{By: caller(carol.token), Codes: random32(), Step: 2000})
+	h.do(access.SetContact{By: caller(carol.token), Email: "eve@example.com", Salt: random32()})
 	h.run()
 	for range 2 {
 		if n := hear(t, p, r, 1); n.to[0] != "carol@example.eu" {

@@ -294,7 +294,7 @@ func (h *house) employ(handle, email string, roles ...store.Role) *person {
 	add := addUser(handle, email, roles...)
 	h.do(add)
 	p := &person{id: add.ID, handle: store.Handle(handle), token: random32(), step: 1000}
-	h.do(access.Enroll{Invitation: add.Invite.Token, Codes: random32(), Factor: access.NewFactor{Step: p.step}, Holder: holder(p.token, "192.0.2.7")})
+	h.do(enroll(add.Invite, p.token))
 	return p
 }
 
@@ -317,12 +317,3 @@ func enroll(i access.Invite, token store.Hash) access.Enroll {
 func (h *house) index() store.Index { return h.ledger.State().Next() }
 
 func tokenHash(token [32]byte) store.Hash { return sha256.Sum256(token[:]) }
-
-// byToken is who holds a token and the key that went with it, which is made from it.
-func byToken(token store.Hash) access.Caller {
-	return access.Caller{Token: token, Key: sha256.Sum256(token[:])}
-}
-
-func holder(token store.Hash, source string) *access.Holder {
-	return &access.Holder{Token: token, Key: byToken(token).Key, Source: source, Salt: random32()}
-}

@@ -83,25 +83,25 @@ func TestKinds(t *testing.T) {
 		fmt.Fprintf(&text, "%s to %s\n\n%s\n\n----\n", kind, strings.Join(to, ", "), said)
 	}
 	carol := addUser("carol", "carol@example.eu")
-	carol.By = byToken(ada.token)
+	carol.By = caller(ada.token)
 	h.do(carol)
 	expect(notice.Invited, "carol", "carol@example.eu")
 	in := store.Hash(random32())
-	h.do(access.Enroll{Invitation: carol.Invite.Token, Codes: random32(), Factor: access.NewFactor{Step: 1000}, Holder: holder(in, "192.0.2.7")})
+	h.do(enroll(carol.Invite, in))
 	expect(notice.FactorEnrolled, "carol", "carol@example.eu")
-	h.do(access.CreateRecoveryCodes{By: byToken(in), Codes: random32(), Step: 1001})
+	h.do(access.CreateRecoveryCodes{By: caller(in), Codes: random32(), Step: 1001})
 	expect(notice.CodesMade, "carol", "carol@example.eu")
 	u, _ := h.ledger.State().User(carol.ID)
 	code := store.Hash(random32())
-	h.do(access.SignInWithRecoveryCode{User: u.ID, Codes: u.Recovery.Codes, Number: 3, Holder: *holder(code, "198.51.100.9")})
+	h.do(access.SignInWithRecoveryCode{User: u.ID, Codes: u.Recovery.Codes, Number: 3, Holder: holder(code, "198.51.100.9")})
 	expect(notice.CodeUsed, "carol", "carol@example.eu")
-	h.do(access.RenewFactor{By: byToken(code), Invite: access.Invite{Token: random32()}})
+	h.do(access.RenewFactor{By: caller(code), Invite: access.Invite{Token: random32()}})
 	expect(notice.Invited, "carol", "carol@example.eu")
-	h.do(access.SignInWithTOTP{User: u.ID, Step: 1002, Holder: *holder(random32(), "192.0.2.7")}) // of which nobody hears
+	h.do(access.SignInWithTOTP{User: u.ID, Step: 1002, Holder: holder(random32(), "192.0.2.7")}) // of which nobody hears
 	h.do(access.NoteFailures{User: u.ID, Count: 3, Source: "203.0.113.0/24", Salt: random32()})
 	h.do(access.NoteStop{User: u.ID, Count: 60})
 	expect(notice.SignInStopped, "carol", "carol@example.eu")
-	h.do(access.SetContact{By: byToken(code), Email: "eve@example.com", Salt: random32()})
+	h.do(access.SetContact{By: caller(code), Email: "eve@example.com", Salt: random32()})
 	expect(notice.AddressChanged, "carol", "carol@example.eu")
 	h.do(access.SetContact{By: local, Handle: "carol"})
 	expect(notice.AddressChanged, "carol", "eve@example.com")
@@ -111,7 +111,7 @@ func TestKinds(t *testing.T) {
 	begin := access.BeginRecovery{By: local, Handle: "carol", Pause: access.MinRecoverPause}
 	h.do(begin)
 	expect(notice.RecoveryBegun, "carol", administrators...)
-	h.do(access.StopRecovery{By: byToken(ada.token)})
+	h.do(access.StopRecovery{By: caller(ada.token)})
 	expect(notice.RecoveryStopped, "carol", administrators...)
 
 	for _, kind := range []notice.Kind{
