@@ -213,6 +213,9 @@ func (c *Config) check() error {
 	if err := c.TLS.check(c.Name); err != nil {
 		return err
 	}
+	if err := checkPath("attestation_roots", c.AttestationRoots); err != nil {
+		return err
+	}
 	_, _, err := c.checkTime()
 	return err
 }

@@ -19,6 +19,8 @@ var (
 	RouteLocalSetup   = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
 	RouteLocalClock   = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
 	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
+	// RouteLocalSettings lists what the settings are.
+	RouteLocalSettings = api.Route{Method: "GET", Path: "/v1/local/settings", Who: api.WhoAnybody, Does: "all settings"}
 )
 
 // LocalStatus says how the server is.
@@ -36,10 +38,12 @@ type LocalScript struct {
 	Script string `json:"script"`
 }
 
-// LocalSetting changes a setting.
+// LocalSetting changes a setting, or says what it is.
 type LocalSetting struct {
 	Setting string `json:"setting"`
 	Value   string `json:"value"`
+	// Default is what counts where nobody has decided; it is only in answers.
+	Default string `json:"default,omitempty"`
 }
 
 func (n *Node) localHandler() http.Handler {
@@ -47,6 +51,7 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalStatus, n.localStatus),
 		on(n, RouteLocalSetup, n.localSetup),
 		on(n, RouteLocalSetting, n.localSetting),
+		on(n, RouteLocalSettings, n.localSettings),
 		on(n, RouteLocalClock, n.localClock),
 		{RouteLocalBackup, n.localBackup},
 	})
@@ -82,6 +87,14 @@ func (n *Node) localSetting(ctx context.Context, _ call, q LocalSetting) (api.Em
 		By: access.Caller{Local: true}, Setting: store.Setting(q.Setting), Value: q.Value,
 	})
 	return api.Empty{}, err
+}
+
+func (n *Node) localSettings(context.Context, call, api.Empty) ([]LocalSetting, error) {
+	s, all := n.ledger.State(), []LocalSetting{}
+	for _, name := range store.Settings() {
+		all = append(all, LocalSetting{Setting: string(name), Value: s.Setting(name), Default: name.Default()})
+	}
+	return all, nil
 }
 
 func (n *Node) localClock(ctx context.Context, _ call, _ api.Empty) (api.Empty, error) {

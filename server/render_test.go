@@ -129,7 +129,19 @@ func (s *site) samples() []store.Event {
 		&store.UserRemoved{User: user},
 		&store.InvitationCreated{User: user, Token: store.Hash{1}, Expires: until},
 		last(store.TypeFactorEnrolled).Event,
+		&store.FactorEnrolled{User: user, Kind: store.FactorPasskey, SignIn: signIn.Index, Name: s.opened(user, store.FieldFactor, "the blue key"), Passkey: &store.Passkey{
+			Credential: []byte{1, 2, 3}, PublicKey: []byte{4, 5}, Counter: 7, AAGUID: store.AAGUID{0x2f, 15: 0x2a}, Flags: 0x45,
+		}},
+		&store.FactorNamed{User: user, Factor: 7, Name: s.opened(user, store.FieldFactor, "the green key")},
+		&store.FactorRemoved{User: user, Factor: 7},
+		&store.FactorCloned{User: user, Factor: 7, Counter: 6, Last: 8},
 		in,
+		&store.SignInSucceeded{
+			User: user, Factor: 7, Kind: store.FactorPasskey, Token: store.Hash{1}, Expires: until, Source: source, Counter: 9,
+			Key: store.ClientKey{3}, Machine: s.opened(user, store.FieldMachine, "carols-laptop"),
+		},
+		&store.SignInConfirmed{User: user, SignIn: signIn.Index, Factor: 7, Kind: store.FactorPasskey, Counter: 10, Source: source},
+		&store.SignInConfirmed{User: user, SignIn: signIn.Index, Factor: 8, Kind: store.FactorTOTP, Step: 57_000_001, Source: source},
 		&store.SignInFailed{User: user, Count: 7, Source: source},
 		&store.SignInStopped{User: user, Count: 60},
 		&store.RecoveryCreated{User: user, Codes: store.Hash{1}, Count: 10, Step: 57_000_000},
@@ -147,6 +159,7 @@ func (s *site) samples() []store.Event {
 		},
 		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"deploy", "root"}},
 		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, From: store.At(s.clock.now()), Until: until},
+		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, Touch: 15},
 		&store.GrantRemoved{User: user, Target: target, Grant: grant},
 		last(store.TypeCertificateIssued).Event,
 		&store.CertificateIssued{
@@ -180,7 +193,13 @@ func (s *site) doors() store.Commitment {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	opening := store.Opening{Field: store.FieldDoors, Salt: [32]byte{5}, Text: text}
+	return s.opened(store.UserID{}, store.FieldDoors, text)
+}
+
+// opened puts a text into the side table and returns what commits to it.
+func (s *site) opened(owner store.UserID, field store.Field, text string) store.Commitment {
+	s.t.Helper()
+	opening := store.Opening{Owner: owner, Field: field, Salt: [32]byte{5}, Text: text}
 	w, err := opening.SideWrite()
 	if err != nil {
 		s.t.Fatal(err)
@@ -242,7 +261,7 @@ func TestErasedPeopleAreRenderedWithoutTheirNames(t *testing.T) {
 	s.erase(carol)
 	s.open()
 	got := s.rendered(events)
-	for _, word := range []string{"carol", "127.0.0.1"} {
+	for _, word := range []string{"carol", "127.0.0.1", "the blue key", "the green key"} {
 		if bytes.Contains(got, []byte(word)) {
 			t.Errorf("%q was erased and is shown", word)
 		}

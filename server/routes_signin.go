@@ -250,28 +250,22 @@ func entryID(c call, hint string) (store.Index, error) {
 	return store.Index(id), nil
 }
 
-// passkeyRefusal is why browsers would make no passkey here at the moment, or "".
+// passkeyRefusal is why browsers will make no passkey here at the moment, in the
+// words of vaultpamd doctor, or "".
 func (n *Node) passkeyRefusal() string {
-	reasons, _ := nameRefusals(n.config)
-	if len(reasons) == 0 {
-		chain := n.tls.current()
-		if chain == nil {
-			return "the server has no certificate yet"
-		}
-		if err := browserRefusal(chain, n.config.Name, n.Roots, n.Now()); err != nil {
-			reasons = append(reasons, err.Error())
-		}
+	chain := n.tls.current()
+	why, _ := passkeyRefusal(n.config, chain, n.Roots, n.Now())
+	if why == "" && chain == nil {
+		return "the server has no certificate yet"
 	}
-	if len(reasons) == 0 {
-		return ""
-	}
-	return reasons[0]
+	return why
 }
 
-// noPasskeys is passkeyRefusal as a sentence for who enrols, or "".
+// noPasskeys tells who enrols why they are not asked for a passkey, or is "".
 func (n *Node) noPasskeys() string {
-	if why := n.passkeyRefusal(); why != "" {
-		return "Browsers make no passkeys with this server, because " + why + "."
+	why := n.passkeyRefusal()
+	if why == "" {
+		return ""
 	}
-	return ""
+	return sentence("browsers will refuse passkeys here, because " + why)
 }

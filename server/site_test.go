@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,9 +110,11 @@ type site struct {
 	https string
 	ssh   string
 	http  *http.Client
-	stop  func() error // ends Run and returns what it returned
+	roots *x509.CertPool // that browsers know; nil: the system's
+	stop  func() error   // ends Run and returns what it returned
 	ended chan struct{}
 	admin *resident
+	roots *x509.CertPool // that the server takes browsers to know
 }
 
 // A resident is somebody with an authenticator.
@@ -200,7 +203,7 @@ func (s *site) open() *server.Node {
 
 func (s *site) options() server.Options {
 	return server.Options{
-		Environment: s.env, Dir: s.dir, Version: "v0",
+		Environment: s.env, Dir: s.dir, Version: "v0", Roots: s.roots,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
@@ -296,10 +299,14 @@ var residentKey = func() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }()
 
-// sign proves that a request is its client's.
+// sign proves that a request is its client's. What is no token is not signed, as
+// it is not sent by clients.
 func (s *site) sign(req *http.Request, token, body []byte) {
+	if len(token) != 32 {
+		token = nil
+	}
 	call := api.Signed{Method: req.Method, Target: req.URL.RequestURI(), Token: token, Body: body}
-	req.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.clock.now()))
+	req.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.env.Now()))
 }
 
 func (s *site) do(req *http.Request) answer {

@@ -123,7 +123,7 @@ func (a *app) loginByCode(ctx context.Context, n *node, code *codeFlag) (api.Sig
 // loginByBrowser signs in with a passkey in this machine's browser, which comes
 // back to a port that only this process listens on.
 func (a *app) loginByBrowser(ctx context.Context, n *node) (api.SignInResponse, error) {
-	back, err := client.NewLoopback()
+	back, err := client.NewLoopback(ctx)
 	if err != nil {
 		return api.SignInResponse{}, err
 	}

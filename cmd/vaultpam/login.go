@@ -42,6 +42,9 @@ On a machine that you did not enroll on, --server names the server and --pin its
 key, as they stand in an invitation.`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if flags.device && (flags.totp || flags.code.stdin) {
+				return &usageError{command: cmd.CommandPath(), why: "--device asks for no code: want it without --totp and --code-stdin"}
+			}
 			return a.login(cmd.Context(), &flags)
 		},
 	}
@@ -50,9 +53,7 @@ key, as they stand in an invitation.`,
 	cmd.Flags().StringVar(&flags.pin, "pin", "", "the server's key, `PIN`, as in an invitation behind the dot")
 	cmd.Flags().BoolVar(&flags.totp, "totp", false, "type a code of your authenticator app, or a recovery code")
 	cmd.Flags().BoolVar(&flags.device, "device", false, "show a code to type at a browser on another machine")
-	cmd.MarkFlagsMutuallyExclusive("totp", "device")
 	flags.code.add(cmd)
-	cmd.MarkFlagsMutuallyExclusive("code-stdin", "device")
 	flags.code.recovery = recoveryToo
 	return cmd
 }

@@ -43,8 +43,8 @@ var (
 	RouteFactors      = Route{"GET", "/v1/factors", WhoSignedIn, "the caller's factors"}                                                                  // → []Factor
 	RouteFactorName   = Route{"POST", "/v1/factors/{id}", WhoSignedIn, "name one"}                                                                        // FactorNameRequest → Empty
 	RouteFactorRemove = Route{"DELETE", "/v1/factors/{id}", WhoSignedIn, "remove one"}                                                                    // → Empty
-	RouteSignIns      = Route{"GET", "/v1/signins", WhoSignedIn, "the caller's open sign-in sessions"}                                                    // → []OpenSignIn
-	RouteSignInEnd    = Route{"DELETE", "/v1/signins/{id}", WhoSignedIn, "end one"}                                                                       // → Empty
+	RouteSignIns      = Route{"GET", "/v1/signin/sessions", WhoSignedIn, "the caller's open sign-in sessions"}                                            // → []OpenSignIn
+	RouteSignInEnd    = Route{"DELETE", "/v1/signin/sessions/{id}", WhoSignedIn, "end one"}                                                               // → Empty
 	RouteCheckpoint   = Route{"GET", "/v1/checkpoint", WhoAnybody, "the last checkpoint; ?since=SIZE adds the proof"}                                     // → CheckpointResponse
 	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                                             // → Empty
 	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                                                       // → StatusResponse

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -99,6 +100,9 @@ func (l *Login) Ask(id string, browser []byte, client Client) (Asked, error) {
 		if err := c.bind(browser); err != nil {
 			return err
 		}
+		if c.purpose == PurposeEnrol { // its page was told what to ask with the invitation
+			return errGone
+		}
 		if err := l.mayGoOn(c, client); err != nil {
 			return err
 		}
@@ -130,7 +134,15 @@ func (l *Login) mayGoOn(c *ceremony, client Client) error {
 	if c.device == "" {
 		return nil
 	}
-	return l.Ledger.State().MayConfirmDevice(prefix(c.client.Source), prefix(client.Source))
+	return l.Ledger.State().MayConfirmDevice(network(c.client.Source), network(client.Source))
+}
+
+// network is a source's prefix, or nothing where it is not known.
+func network(source netip.Addr) string {
+	if !source.IsValid() {
+		return ""
+	}
+	return prefix(source)
 }
 
 // An Outcome is how a browser goes on after its ceremony: to a program that waits
@@ -200,19 +212,15 @@ func (l *Login) proven(c *ceremony, a access.Assertion) (Outcome, error) {
 	return o, err
 }
 
-// failed counts an assertion that did not verify. Nobody can guess one, so that it
-// shuts nobody out; the auditor sees it.
+// failed counts an assertion that did not verify. Nobody can guess one, and
+// anybody who knows a user's ID can send one that speaks of them, so that it shuts
+// nobody out; the auditor sees it.
 func (l *Login) failed(ctx context.Context, speaksOf store.UserID, client Client, why error) error {
 	l.Log.Warn("a passkey did not verify", "source", client.Source, "error", why)
 	if _, ok := l.Ledger.State().User(speaksOf); !ok {
 		return nil
 	}
-	attempt, _, err := l.attempts.begin(ctx, account{speaksOf, true}, way{source: prefix(client.Source), unguessable: true}, l.Now())
-	if err != nil || attempt == nil {
-		return err
-	}
-	defer attempt.end()
-	return attempt.failed(ctx, l.Now())
+	return l.attempts.note(ctx, account{speaksOf, true}, prefix(client.Source))
 }
 
 // A Redemption fetches the session of a ceremony: with the redirect's code, or none
@@ -249,6 +257,11 @@ func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Sessio
 	assertion, err := l.taken(c, r)
 	if err != nil {
 		return Session{}, err
+	}
+	if c.device != "" {
+		if err := l.Ledger.State().MayBeginDevice(); err != nil {
+			return Session{}, err
+		}
 	}
 	u, ok := l.Ledger.State().User(assertion.User)
 	if !ok {
