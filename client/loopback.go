@@ -111,7 +111,7 @@ func (l *Loopback) answer(w http.ResponseWriter, r *http.Request) {
 	default:
 		select {
 		case l.code <- code:
-			fmt.Fprintln(w, "Signed in. You can close this window and go back to the terminal.")
+			fmt.Fprintln(w, "Done. Your terminal goes on by itself. You can close this window.")
 		default:
 			http.Error(w, "this was used already", http.StatusGone)
 		}

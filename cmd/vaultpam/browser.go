@@ -139,31 +139,39 @@ func (a *app) loginByBrowser(ctx context.Context, n *node) (api.SignInResponse, 
 		return api.SignInResponse{}, err
 	}
 	a.show(ctx, page.URL)
-	ctx, cancel := context.WithDeadlineCause(ctx, page.Expires, errNobodyConfirmed)
-	defer cancel()
 	redeem := api.RedeemRequest{ID: page.ID, Verifier: verifier, Device: n.home.Device(n.settings.Handle)}
-	type outcome struct {
-		session *api.SignInResponse
-		err     error
+	waiting, cancel := context.WithDeadlineCause(ctx, page.Expires, withHint(errNobodyConfirmed, "vaultpam login; or vaultpam login --totp"))
+	defer cancel()
+	waiting, stop := context.WithCancelCause(waiting)
+	defer stop(nil)
+	go hearRefusal(waiting, n, redeem, stop) // ends with waiting
+	if redeem.Code, err = back.Await(waiting); err != nil {
+		return api.SignInResponse{}, context.Cause(waiting)
 	}
-	code, waited := make(chan outcome, 1), context.WithoutCancel(ctx)
-	go func() { // ends with the code, or when back closes and ctx ends
-		var o outcome
-		if redeem.Code, o.err = back.Await(ctx); o.err == nil {
-			o.session, o.err = n.client.Redeem(waited, redeem)
+	// Not cut short: a session that was opened is kept, or ended.
+	session, err := n.client.Redeem(context.WithoutCancel(ctx), redeem)
+	if err == nil && session == nil {
+		err = client.ErrAnswer
+	}
+	if err != nil {
+		return api.SignInResponse{}, err
+	}
+	return *session, nil
+}
+
+// hearRefusal stops the wait for a redirect that will not come: "This wasn't me"
+// leads the browser nowhere.
+func hearRefusal(ctx context.Context, n *node, q api.RedeemRequest, stop context.CancelCauseFunc) {
+	for ctx.Err() == nil {
+		_, err := n.client.Redeem(ctx, q)
+		var refused *api.Error
+		if errors.As(err, &refused) {
+			stop(err)
 		}
-		code <- o
-	}()
-	o := <-code
-	switch {
-	case errors.Is(o.err, context.DeadlineExceeded):
-		return api.SignInResponse{}, withHint(errNobodyConfirmed, "vaultpam login; or vaultpam login --totp")
-	case o.err != nil:
-		return api.SignInResponse{}, o.err
-	case o.session == nil:
-		return api.SignInResponse{}, client.ErrAnswer
+		if err != nil {
+			return // the redirect still says it
+		}
 	}
-	return *o.session, nil
 }
 
 // errNobodyConfirmed is returned where the page had its time.

@@ -237,7 +237,8 @@ type Redemption struct {
 var ErrPending = errors.New("nobody has confirmed the sign-in yet")
 
 // Redeem opens the session that a ceremony is for. It waits until somebody has
-// confirmed it in a browser, or the context ends: that is ErrPending.
+// confirmed it in a browser, or the context ends: that is ErrPending. Who is still
+// waiting for the redirect has no code yet, and hears of refusals alone.
 func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Session, error) {
 	c, err := l.claimed(r, client)
 	if err != nil {
@@ -246,6 +247,10 @@ func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Sessio
 	select {
 	case <-c.over:
 	case <-ctx.Done():
+		return Session{}, ErrPending
+	}
+	if c.device == "" && len(r.Code) == 0 && c.err == nil {
+		<-ctx.Done() // the code is on its way to the program
 		return Session{}, ErrPending
 	}
 	// Whatever comes now, nobody fetches it a second time.
