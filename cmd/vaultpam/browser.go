@@ -142,28 +142,34 @@ func (a *app) loginByBrowser(ctx context.Context, n *node) (api.SignInResponse, 
 	ctx, cancel := context.WithDeadlineCause(ctx, page.Expires, errNobodyConfirmed)
 	defer cancel()
 	redeem := api.RedeemRequest{ID: page.ID, Verifier: verifier, Device: n.home.Device(n.settings.Handle)}
-	type outcome struct {
-		session *api.SignInResponse
-		err     error
-	}
-	code, waited := make(chan outcome, 1), context.WithoutCancel(ctx)
-	go func() { // ends with the code, or when back closes and ctx ends
-		var o outcome
-		if redeem.Code, o.err = back.Await(ctx); o.err == nil {
-			o.session, o.err = n.client.Redeem(waited, redeem)
-		}
-		code <- o
-	}()
-	o := <-code
-	switch {
-	case errors.Is(o.err, context.DeadlineExceeded):
+	redeem.Code, err = back.Await(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
 		return api.SignInResponse{}, withHint(errNobodyConfirmed, "vaultpam login; or vaultpam login --totp")
-	case o.err != nil:
-		return api.SignInResponse{}, o.err
-	case o.session == nil:
+	} else if err != nil {
+		return api.SignInResponse{}, err
+	}
+	// The code can be used once: what comes of it is waited for, and kept or ended.
+	session, err := n.client.Redeem(context.WithoutCancel(ctx), redeem)
+	if err != nil {
+		return api.SignInResponse{}, err
+	}
+	if session == nil {
 		return api.SignInResponse{}, client.ErrAnswer
 	}
-	return *o.session, nil
+	return *session, nil
+}
+
+// pace waits until a second after a call was made: a server that does not wait
+// itself is not asked without end.
+func (a *app) pace(ctx context.Context, begun time.Time) error {
+	timer := time.NewTimer(time.Second - a.Now().Sub(begun))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // errNobodyConfirmed is returned where the page had its time.
@@ -183,12 +189,16 @@ func (a *app) loginByDevice(ctx context.Context, n *node) (api.SignInResponse, e
 	a.say("the code lives until %s; nobody else needs it, whoever asks for it", a.local(page.Expires))
 	redeem := api.RedeemRequest{ID: page.ID, Verifier: verifier, Device: n.home.Device(n.settings.Handle)}
 	for a.Now().Before(page.Expires.Add(time.Minute)) {
+		begun := a.Now()
 		session, err := n.client.Redeem(ctx, redeem)
 		if err != nil {
 			return api.SignInResponse{}, err
 		}
 		if session != nil {
 			return *session, nil
+		}
+		if err := a.pace(ctx, begun); err != nil {
+			return api.SignInResponse{}, err
 		}
 	}
 	return api.SignInResponse{}, withHint(errNobodyConfirmed, "vaultpam login --device")

@@ -25,6 +25,9 @@ type machine struct {
 	typed []string // what is typed, a line for each time the terminal is opened
 	tty   bytes.Buffer
 	exec  []string // the program that was run last, and its arguments
+	// browser is what shows pages; without it none can be started.
+	browser func(ctx context.Context, url string) error
+	name    string // of the machine
 }
 
 func newMachine(t testing.TB) *machine {
@@ -67,6 +70,13 @@ func (m *machine) runContext(ctx context.Context, stdin io.Reader, args ...strin
 			m.exec = append([]string{program}, args...)
 			return 42, nil
 		},
+		OpenBrowser: func(ctx context.Context, url string) error {
+			if m.browser == nil {
+				return errNoBrowser
+			}
+			return m.browser(ctx, url)
+		},
+		Hostname:   func() (string, error) { return m.name, nil },
 		Executable: func() (string, error) { return "/usr/bin/vaultpam", nil },
 		Version:    "v0.0.0-test",
 	}
