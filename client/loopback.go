@@ -46,7 +46,7 @@ func NewLoopback() (*Loopback, error) {
 		return nil, err
 	}
 	// Not "localhost", which may be more than this machine's loopback address.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the browser: %w", err)
 	}

@@ -245,7 +245,7 @@ func TestConfirmAndFactors(t *testing.T) {
 // TestMachineName: whatever a machine is called, the server takes it.
 func TestMachineName(t *testing.T) {
 	for name, want := range map[string]string{
-		"carols-laptop": "carols-laptop", "": "a machine without a name", "\x1b]0;x\a": "]0;x", "naïve\n": "nave", " \t ": "a machine without a name",
+		"carols-laptop": "carols-laptop", "": "a machine without a name", "\x1b]0;x\a": "]0;x", "naïve\n": "nave", "\u00a0\u200b": "a machine without a name",
 		strings.Repeat("a", 500): strings.Repeat("a", 64),
 	} {
 		a := &app{Main: &Main{Hostname: func() (string, error) { return name, nil }}}

@@ -244,7 +244,7 @@ func (l *Login) Deny(id string, browser []byte, source netip.Addr) error {
 		if err := c.bind(browser); err != nil {
 			return err
 		}
-		l.Log.Warn("a sign-in was turned down in the browser", "asked from", c.client.Source, "machine", c.client.Machine, "turned down from", source)
+		l.Log.Warn("a sign-in was turned down in the browser", "asked_from", c.client.Source, "machine", c.client.Machine, "refused_from", source)
 		c.end(errDenied)
 		return nil
 	})
