@@ -156,7 +156,7 @@ func TestS19LoopbackOnce(t *testing.T) {
 	var racers sync.WaitGroup // end with their answers
 	for range 200 {
 		racers.Go(func() {
-			resp, err := http.Get("http://" + addressOf(l) + "/?" + query(l)) //nolint:noctx // the server closes
+			resp, err := http.Get("http://" + addressOf(l) + "/?" + query(l))
 			if err != nil {
 				t.Error(err)
 				return

@@ -191,6 +191,9 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	}
 	s.bodies[route.Pattern()] = r.URL.RequestURI() + " " + string(body)
 	v := s.answers[route.Pattern()]
+	if later, ok := v.(func() any); ok {
+		v = later()
+	}
 	token, signedIn := []byte(nil), r.Header.Get(api.TokenHeader) == "Bearer "+base64.RawURLEncoding.EncodeToString(testToken)
 	if signedIn {
 		token = testToken

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -135,14 +134,6 @@ func (l *Login) mayGoOn(c *ceremony, client Client) error {
 		return nil
 	}
 	return l.Ledger.State().MayConfirmDevice(network(c.client.Source), network(client.Source))
-}
-
-// network is a source's prefix, or nothing where it is not known.
-func network(source netip.Addr) string {
-	if !source.IsValid() {
-		return ""
-	}
-	return prefix(source)
 }
 
 // An Outcome is how a browser goes on after its ceremony: to a program that waits
