@@ -237,7 +237,14 @@ func TestS13SecretsOfABrowserSignIn(t *testing.T) {
 	device := v.byDevice("the server room")
 	begun, _ := v.begins("nobody's", 40000)
 	v.opens("/signin/" + begun.ID)
-	v.browserRefused("nobody's finish", "/v1/ceremonies/"+begun.ID+"/finish", api.PasskeyRequest{Credential: json.RawMessage(`{"id":"canary"}`)}, http.StatusConflict)
+	path := "/v1/ceremonies/" + begun.ID
+	v.browserRefused("nobody's finish", path+"/finish", api.PasskeyRequest{Credential: json.RawMessage(`{"id":"canary"}`)}, http.StatusConflict)
+	visited[api.PasskeyOptions](v, "nobody's ask", v.browser("POST", path+"/begin", map[string]any{}), http.StatusOK)
+	v.browserRefused("nobody's garbage", path+"/finish", api.PasskeyRequest{Credential: json.RawMessage(`{"id":"canary"}`)}, http.StatusUnauthorized)
+	asked := visited[api.PasskeyOptions](v, "nobody's ask again", v.browser("POST", path+"/begin", map[string]any{}), http.StatusOK)
+	elsewhere := *v.passkey
+	elsewhere.origin = "https://canary.example"
+	v.browserRefused("nobody's phish", path+"/finish", api.PasskeyRequest{Credential: elsewhere.get(asked.Options)}, http.StatusUnauthorized)
 
 	dana := v.added("dana", "auditor")
 	var typed []string

@@ -244,13 +244,18 @@ type passkeyError struct {
 
 func (e *passkeyError) Unwrap() []error { return []error{e.Refusal, e.found} }
 
-// LogValue says what was wrong in words for operators; the person is told less.
+// LogValue says what was wrong in the library's own words for operators; the person
+// is told less. What it found in the way, or compared, is a stranger's text and is
+// left out.
 func (e *passkeyError) LogValue() slog.Value {
-	var detailed *protocol.Error
-	if errors.As(e.found, &detailed) {
-		return slog.StringValue(detailed.Details + ": " + detailed.DevInfo)
+	detailed, ok := errors.AsType[*protocol.Error](e.found)
+	switch {
+	case !ok:
+		return slog.StringValue("it can't be read")
+	case detailed.Err != nil:
+		return slog.StringValue(detailed.Type)
 	}
-	return slog.StringValue(e.found.Error())
+	return slog.StringValue(detailed.Type + ": " + detailed.Details)
 }
 
 // badPasskey answers whatever does not verify.
