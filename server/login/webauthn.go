@@ -251,7 +251,7 @@ func (e *passkeyError) LogValue() slog.Value {
 	detailed, ok := errors.AsType[*protocol.Error](e.found)
 	switch {
 	case !ok:
-		return slog.StringValue("it can't be read")
+		return slog.StringValue("not what was asked for")
 	case detailed.Err != nil:
 		return slog.StringValue(detailed.Type)
 	}
