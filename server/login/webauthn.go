@@ -217,16 +217,19 @@ type passkeyError struct {
 func (e *passkeyError) Unwrap() []error { return []error{e.Refusal, e.found} }
 
 // LogValue says what was wrong in words for operators; the person is told less.
-// What the library adds to its own words are bytes that the browser sent.
+// What the library found in the way, or compared, is a stranger's text and is left
+// out.
 func (e *passkeyError) LogValue() slog.Value {
 	var detailed *protocol.Error
 	switch {
-	case errors.As(e.found, &detailed):
-		return slog.StringValue(detailed.Type + ": " + detailed.Details)
 	case errors.Is(e.found, errClientData):
 		return slog.StringValue(e.found.Error())
+	case !errors.As(e.found, &detailed):
+		return slog.StringValue("it can't be read")
+	case detailed.Err != nil:
+		return slog.StringValue(detailed.Type)
 	}
-	return slog.StringValue("it can't be read")
+	return slog.StringValue(detailed.Type + ": " + detailed.Details)
 }
 
 // badPasskey answers whatever does not verify.
