@@ -176,6 +176,8 @@ func (v *view) describe() {
 		v.say("%s got %d new recovery codes; those before count no more", v.r.handle(v.ctx, e.User), e.Count)
 	case *store.SignInSucceeded, *store.SignInFailed, *store.SignInStopped, *store.SignInEnded:
 		v.signIn()
+	case *store.GroupAdded, *store.GroupRenamed, *store.GroupRemoved, *store.MemberAdded, *store.MemberRemoved:
+		v.group()
 	case *store.TargetAdded, *store.TargetRemoved:
 		v.host()
 	case *store.TargetChecked, *store.TargetClosed, *store.TargetReopened:

@@ -104,6 +104,8 @@ func fixedSite(t *testing.T) *site {
 	})
 	s.grant("carol", "db1", time.Time{})
 	must[api.CertificateResponse](s, carol, "POST", api.RouteCertificate.Path, api.CertificateRequest{PublicKey: publicLine(fixedKey(t, 2))})
+	must[api.Group](s, s.admin, "POST", api.RouteGroupAdd.Path, api.GroupRequest{Name: "dba"})
+	must[api.Empty](s, s.admin, "POST", api.RouteGroups.Path+"/dba", api.GroupRequest{Name: "databases"})
 	return s
 }
 
@@ -117,6 +119,7 @@ func (s *site) samples() []store.Event {
 	in := signIn.Event.(*store.SignInSucceeded)
 	user, source := in.User, in.Source
 	target, grant, parent := last(store.TypeTargetAdded).Index, last(store.TypeGrantAdded).Index, last(store.TypeCertificateIssued).Index
+	group := last(store.TypeGroupAdded).Index
 	session := store.SessionID{1, 2, 3, 4, 5, 6, 0x47, 8, 0x89, 10, 11, 12, 13, 14, 15, 16}
 	until := store.At(time.Date(2026, 8, 2, 18, 0, 0, 0, time.UTC))
 	return []store.Event{
@@ -135,6 +138,11 @@ func (s *site) samples() []store.Event {
 		&store.RecoveryCreated{User: user, Codes: store.Hash{1}, Count: 10, Step: 57_000_000},
 		&store.SignInSucceeded{User: user, Factor: 7, Kind: store.FactorRecovery, Token: store.Hash{1}, Expires: until, Source: source, Code: 3},
 		&store.SignInEnded{User: user, SignIn: signIn.Index},
+		&store.GroupAdded{Name: "ops"},
+		&store.GroupRenamed{Group: group, Name: "on-call"},
+		&store.GroupRemoved{Group: group},
+		&store.MemberAdded{Group: group, User: user},
+		&store.MemberRemoved{Group: 1, User: user}, // an entry that is no group
 		last(store.TypeTargetAdded).Event,
 		&store.TargetRemoved{Target: target},
 		&store.TargetChecked{Target: target, Session: session, Doors: 3, New: 1, Gone: 2, Unread: 1, Report: s.doors()},

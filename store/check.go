@@ -47,6 +47,17 @@ func checkEvent(e Event) error {
 			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"})
 	case *SignInFailed:
 		return check(want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
+	case *GroupAdded:
+		_, err := ParseGroupName(string(e.Name))
+		return err
+	case *GroupRenamed:
+		return checkGroup(e.Group, e.Name)
+	case *GroupRemoved:
+		return check(want{e.Group != 0, "a group"})
+	case *MemberAdded:
+		return checkMember(e.Group, e.User)
+	case *MemberRemoved:
+		return checkMember(e.Group, e.User)
 	case *TargetAdded:
 		_, err := ParseTargetName(string(e.Name))
 		return errors.Join(err, check(want{len(e.HostKeys) > 0, "a pinned host key"}), checkLogins(e.Logins))

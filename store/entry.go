@@ -240,6 +240,16 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(RecoveryCreated), nil
 	case TypeSignInEnded:
 		return new(SignInEnded), nil
+	case TypeGroupAdded:
+		return new(GroupAdded), nil
+	case TypeGroupRenamed:
+		return new(GroupRenamed), nil
+	case TypeGroupRemoved:
+		return new(GroupRemoved), nil
+	case TypeMemberAdded:
+		return new(MemberAdded), nil
+	case TypeMemberRemoved:
+		return new(MemberRemoved), nil
 	case TypeTargetAdded:
 		return new(TargetAdded), nil
 	case TypeTargetRemoved:

@@ -73,6 +73,12 @@ func examples() []*store.Entry {
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 39, Kind: store.FactorPasskey, Counter: 9, Source: commitment},
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_669, Source: commitment},
 		&store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}, Touch: 15},
+
+		&store.GroupAdded{Name: "dba"},
+		&store.GroupRenamed{Group: 47, Name: "on-call.eu"},
+		&store.GroupRemoved{Group: 47},
+		&store.MemberAdded{Group: 47, User: user},
+		&store.MemberRemoved{Group: 47, User: user},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

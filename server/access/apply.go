@@ -79,6 +79,16 @@ func (a *applier) apply() error {
 		return a.recoveryCreated(e)
 	case *store.SignInEnded:
 		return a.signInEnded(e)
+	case *store.GroupAdded:
+		return a.groupAdded(e)
+	case *store.GroupRenamed:
+		return a.groupRenamed(e)
+	case *store.GroupRemoved:
+		return a.groupRemoved(e)
+	case *store.MemberAdded:
+		return a.memberAdded(e)
+	case *store.MemberRemoved:
+		return a.memberRemoved(e)
 	case *store.TargetAdded:
 		return a.targetAdded(e)
 	case *store.TargetRemoved:
@@ -160,6 +170,7 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 	for g := range a.GrantsOf(u.ID) {
 		a.dropGrant(g)
 	}
+	a.leaveGroups(u.ID)
 	a.handles = a.handles.drop(u.Handle)
 	a.users = a.users.drop(u.ID)
 	return nil

@@ -23,6 +23,7 @@ type model struct {
 	refused   map[store.SessionRefused]store.Millis
 	errands   []*store.SessionStarted
 	checks    map[store.Index]*store.TargetChecked
+	groups    map[store.Index]*modelGroup
 	selfGrant bool
 	life      store.Millis // of sign-in sessions
 	idle      store.Millis
@@ -36,6 +37,11 @@ type modelUser struct {
 	set      *store.RecoveryCreated // of recovery codes
 	setEntry store.Index
 	used     map[uint64]bool // of the set, by number
+}
+
+type modelGroup struct {
+	name    store.GroupName
+	members map[store.UserID]bool
 }
 
 type modelFactor struct {
@@ -64,6 +70,7 @@ func newModel(c *company) *model {
 		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{},
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
+		groups: map[store.Index]*modelGroup{},
 		life:   10 * 3_600_000, idle: 4 * 3_600_000,
 	}
 	for _, e := range c.entries {
@@ -88,6 +95,9 @@ func (m *model) see(e *store.Entry) {
 		// The worlds use an ID again; whoever has it then starts with nothing.
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
+		for _, g := range m.groups {
+			delete(g.members, v.User)
+		}
 	case *store.FactorEnrolled:
 		m.enrolled(e.Index, v)
 	case *store.FactorRemoved:
@@ -117,6 +127,16 @@ func (m *model) see(e *store.Entry) {
 		u.lastStep = max(u.lastStep, v.Step)
 	case *store.SignInEnded:
 		delete(m.signIns, v.SignIn)
+	case *store.GroupAdded:
+		m.groups[e.Index] = &modelGroup{name: v.Name, members: map[store.UserID]bool{}}
+	case *store.GroupRenamed:
+		m.groups[v.Group].name = v.Name
+	case *store.GroupRemoved:
+		delete(m.groups, v.Group)
+	case *store.MemberAdded:
+		m.groups[v.Group].members[v.User] = true
+	case *store.MemberRemoved:
+		delete(m.groups[v.Group].members, v.User)
 	case *store.TargetAdded:
 		m.targets[e.Index] = v
 	case *store.TargetRemoved:
@@ -189,6 +209,8 @@ func (m *model) judge(e *store.Entry) {
 		}
 	case *store.RecoveryCreated:
 		m.judgeRecovery(e, v, bad)
+	case *store.GroupAdded, *store.GroupRenamed, *store.GroupRemoved, *store.MemberAdded, *store.MemberRemoved:
+		m.judgeGroup(e, bad)
 	case *store.UserAdded, *store.UserRemoved, *store.TargetAdded, *store.TargetRemoved, *store.GrantRemoved:
 		if !m.mayAdminister(e) {
 			bad("not by an administrator")
@@ -293,6 +315,46 @@ func (m *model) judgeRecovery(e *store.Entry, v *store.RecoveryCreated, bad func
 	if e.Actor.User != v.User || !here || v.Step <= m.users[v.User].lastStep && (v.Step != 0 || !fresh) {
 		bad("not by their owner with an authenticator")
 	}
+}
+
+// judgeGroup: an administrator changes groups; no two have one name; somebody is
+// in one once; and nobody adds themselves.
+func (m *model) judgeGroup(e *store.Entry, bad func(string)) {
+	m.company.Helper()
+	if !m.mayAdminister(e) {
+		bad("not by an administrator")
+	}
+	switch v := e.Event.(type) {
+	case *store.GroupAdded:
+		if m.groupNamed(v.Name) != nil {
+			bad("with a name that is taken")
+		}
+	case *store.GroupRenamed:
+		if m.groups[v.Group] == nil || m.groupNamed(v.Name) != nil {
+			bad("with a name that is taken, or of no group")
+		}
+	case *store.MemberAdded:
+		if m.users[v.User] == nil || m.groups[v.Group].members[v.User] {
+			bad("of nobody, or twice")
+		}
+		if v.User == e.Actor.User && !m.selfGrant {
+			bad("of oneself")
+		}
+	case *store.MemberRemoved:
+		if !m.groups[v.Group].members[v.User] {
+			bad("of somebody who is not in it")
+		}
+	}
+}
+
+// groupNamed returns the group of a name, or nil.
+func (m *model) groupNamed(name store.GroupName) *modelGroup {
+	for _, g := range m.groups {
+		if g.name == name {
+			return g
+		}
+	}
+	return nil
 }
 
 // mayAssert reports whether a passkey that said this proves something.

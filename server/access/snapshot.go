@@ -13,7 +13,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 4
+const FoldVersion = 5
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -31,6 +31,8 @@ type snapshot struct {
 	Users       []snapUser
 	Invitations []pair[store.Hash, invitation]
 	SignIns     []snapSignIn
+	Groups      []Group
+	Members     []snapMember
 	Targets     []Target
 	Grants      []Grant
 	Sessions    []Session
@@ -58,6 +60,13 @@ type snapSignIn struct {
 	_     struct{} `cbor:",toarray"`
 	X     SignIn
 	Token store.Hash
+}
+
+type snapMember struct {
+	_     struct{} `cbor:",toarray"`
+	Group store.Index
+	User  store.UserID
+	Since store.Index
 }
 
 type snapRefusal struct {
@@ -89,6 +98,12 @@ func (s State) Snapshot() ([]byte, error) {
 	x.Invitations = pairs(s.invitations)
 	for _, v := range s.signIns.all() {
 		x.SignIns = append(x.SignIns, snapSignIn{X: v, Token: v.token})
+	}
+	for _, v := range s.groups.all() {
+		x.Groups = append(x.Groups, v)
+	}
+	for k, since := range s.members.all() {
+		x.Members = append(x.Members, snapMember{Group: k.group, User: k.user, Since: since})
 	}
 	for _, v := range s.targets.all() {
 		x.Targets = append(x.Targets, v)
@@ -167,6 +182,14 @@ func (x *snapshot) fill(s *State, texts Texts) {
 		v.X.token = v.Token
 		s.signIns = s.signIns.set(v.X.Entry, v.X)
 		s.tokens = s.tokens.set(v.Token, v.X.Entry)
+	}
+	for _, g := range x.Groups {
+		s.groups = s.groups.set(g.Entry, g)
+		s.groupNames = s.groupNames.set(g.Name, g.Entry)
+	}
+	for _, m := range x.Members {
+		s.members = s.members.set(memberKey{m.Group, m.User}, m.Since)
+		s.memberships = s.memberships.set(membershipKey{m.User, m.Group}, struct{}{})
 	}
 	for _, t := range x.Targets {
 		s.targets = s.targets.set(t.Entry, t)

@@ -34,6 +34,10 @@ type State struct {
 	invitations table[store.Hash, invitation]
 	signIns     table[store.Index, SignIn]
 	tokens      table[store.Hash, store.Index] // of signIns
+	groups      table[store.Index, Group]
+	groupNames  table[store.GroupName, store.Index]
+	members     table[memberKey, store.Index] // the entry since which
+	memberships table[membershipKey, struct{}]
 	targets     table[store.Index, Target]
 	names       table[store.TargetName, store.Index]
 	grants      table[grantKey, Grant]
@@ -246,6 +250,10 @@ func New() State {
 		invitations: byHash[store.Hash, invitation](),
 		signIns:     ordered[store.Index, SignIn](),
 		tokens:      byHash[store.Hash, store.Index](),
+		groups:      ordered[store.Index, Group](),
+		groupNames:  ordered[store.GroupName, store.Index](),
+		members:     newTable[memberKey, store.Index](compareMemberKeys),
+		memberships: newTable[membershipKey, struct{}](compareMembershipKeys),
 		targets:     ordered[store.Index, Target](),
 		names:       ordered[store.TargetName, store.Index](),
 		grants:      newTable[grantKey, Grant](compareGrantKeys),

@@ -61,6 +61,12 @@ var (
 	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                                                  // AddUserRequest → AddUserResponse
 	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                                                    // → Empty
 	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // → AddUserResponse
+	RouteGroups       = Route{"GET", "/v1/admin/groups", WhoReader, "all groups with their members"}                                                      // → []Group
+	RouteGroupAdd     = Route{"POST", "/v1/admin/groups", WhoAdministrator, "add a group"}                                                                // GroupRequest → Group
+	RouteGroupRename  = Route{"POST", "/v1/admin/groups/{name}", WhoAdministrator, "rename a group"}                                                      // GroupRequest → Empty
+	RouteGroupRemove  = Route{"DELETE", "/v1/admin/groups/{name}", WhoAdministrator, "remove a group"}                                                    // → Empty
+	RouteMemberAdd    = Route{"POST", "/v1/admin/groups/{name}/members", WhoAdministrator, "add somebody to a group"}                                     // MemberRequest → Empty
+	RouteMemberRemove = Route{"DELETE", "/v1/admin/groups/{name}/members/{handle}", WhoAdministrator, "take somebody out of a group"}                     // → Empty
 	RouteAllTargets   = Route{"GET", "/v1/admin/targets", WhoReader, "all targets"}                                                                       // → []TargetDetail
 	RouteScan         = Route{"POST", "/v1/admin/scan", WhoAdministrator, "read a host's keys"}                                                           // ScanRequest → ScanResponse
 	RouteTargetAdd    = Route{"POST", "/v1/admin/targets", WhoAdministrator, "register a target"}                                                         // AddTargetRequest → TargetDetail
@@ -85,6 +91,7 @@ func Routes() []Route {
 		RouteSignOut, RouteStatus, RouteCertificate, RouteRecovery, RouteRenew, RouteTargets,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
+		RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteGrants, RouteGrantAdd, RouteGrantRemove,
