@@ -113,6 +113,8 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, 0
 	case *store.SignInEnded:
 		return v.User, 0
+	case *store.SSOLinked:
+		return v.User, 0
 	case *store.MemberAdded:
 		return v.User, 0
 	case *store.MemberRemoved:

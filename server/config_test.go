@@ -281,7 +281,7 @@ func FuzzParseConfig(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := server.ParseConfig(text, noEnv)
-		if err != nil || again != c {
+		if err != nil || !reflect.DeepEqual(again, c) {
 			t.Errorf("%+v was written as %s and read as %+v: %v", c, text, again, err)
 		}
 	})

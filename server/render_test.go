@@ -138,6 +138,8 @@ func (s *site) samples() []store.Event {
 		&store.RecoveryCreated{User: user, Codes: store.Hash{1}, Count: 10, Step: 57_000_000},
 		&store.SignInSucceeded{User: user, Factor: 7, Kind: store.FactorRecovery, Token: store.Hash{1}, Expires: until, Source: source, Code: 3},
 		&store.SignInEnded{User: user, SignIn: signIn.Index},
+		&store.SSOLinked{User: user, Identity: s.linked(user)},
+		&store.SignInSucceeded{User: user, Factor: 9, Kind: store.FactorSSO, Token: store.Hash{1}, Expires: until, Source: source, SSO: 9, SID: store.Hash{1}},
 		&store.GroupAdded{Name: "ops"},
 		&store.GroupRenamed{Group: group, Name: "on-call"},
 		&store.GroupRemoved{Group: group},
@@ -172,6 +174,21 @@ func (s *site) samples() []store.Event {
 		},
 		&store.SessionEnded{Session: session, User: user, Target: 4, Started: 12, Reason: store.EndedInterrupted}, // an entry that is no target
 	}
+}
+
+// linked puts an account of a provider into the side table and returns what commits
+// to it.
+func (s *site) linked(user store.UserID) store.Commitment {
+	s.t.Helper()
+	opening := store.Opening{Owner: user, Field: store.FieldSSO, Salt: [32]byte{6}, Text: "https://login.example.eu\n24400320"}
+	w, err := opening.SideWrite()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.node.Side(s.t.Context(), w); err != nil {
+		s.t.Fatal(err)
+	}
+	return opening.Commit()
 }
 
 // doors puts a report into the side table and returns what commits to it.

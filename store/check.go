@@ -44,9 +44,14 @@ func checkEvent(e Event) error {
 		return check(want{e.Kind.valid(), "a known kind of factor"},
 			want{recovery == (e.Code != 0) && e.Code <= MaxRecoveryCodes, "a code's number for a recovery code alone"},
 			want{e.Kind == FactorTOTP || e.Step == 0, "a time step for TOTP alone"},
-			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"})
+			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"},
+			want{e.Kind != FactorSSO || e.SSO != 0 && e.Factor == e.SSO, "a link as the factor of a single sign-on"},
+			want{e.SSO != 0 || e.SID == Hash{}, "a provider's session with its link"},
+			want{e.SSO == 0 || !recovery, "no recovery code beside a single sign-on"})
 	case *SignInFailed:
 		return check(want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
+	case *SSOLinked:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Identity != Commitment{}, "an identity"})
 	case *GroupAdded:
 		_, err := ParseGroupName(string(e.Name))
 		return err

@@ -240,6 +240,8 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(RecoveryCreated), nil
 	case TypeSignInEnded:
 		return new(SignInEnded), nil
+	case TypeSSOLinked:
+		return new(SSOLinked), nil
 	case TypeGroupAdded:
 		return new(GroupAdded), nil
 	case TypeGroupRenamed:

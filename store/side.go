@@ -33,6 +33,8 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User = v.User
 	case *SignInEnded:
 		r.User = v.User
+	case *SSOLinked:
+		r.User = v.User
 	case *MemberAdded:
 		r.User = v.User
 	case *MemberRemoved:

@@ -79,6 +79,8 @@ func (a *applier) apply() error {
 		return a.recoveryCreated(e)
 	case *store.SignInEnded:
 		return a.signInEnded(e)
+	case *store.SSOLinked:
+		return a.ssoLinked(e)
 	case *store.GroupAdded:
 		return a.groupAdded(e)
 	case *store.GroupRenamed:
@@ -171,6 +173,7 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 		a.dropGrant(g)
 	}
 	a.leaveGroups(u.ID)
+	a.forgetIdentity(u)
 	a.handles = a.handles.drop(u.Handle)
 	a.users = a.users.drop(u.ID)
 	return nil
@@ -267,9 +270,14 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 	now := a.entry.Time
 	x := SignIn{
 		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Expires: e.Expires, Opened: now, Used: now,
-		Idle: a.duration(store.SettingSignInIdle), Key: e.Key, Source: e.Source, Machine: e.Machine, token: e.Token,
+		Idle: a.duration(store.SettingSignInIdle), Key: e.Key, Source: e.Source, Machine: e.Machine,
+		SSO: e.SSO, SID: e.SID, token: e.Token,
+	}
+	if e.SSO != 0 && e.SSO != u.SSO {
+		return errors.New("the user came by another link")
 	}
 	switch e.Kind {
+	case store.FactorSSO: // proves to be there to nobody but the sign-in itself
 	case store.FactorRecovery:
 		err = a.recoveryUsed(e)
 	case store.FactorPasskey:

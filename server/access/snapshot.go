@@ -51,6 +51,8 @@ type snapUser struct {
 	Roles      []store.Role
 	Factors    []Factor
 	Recovery   Recovery
+	SSO        store.Index
+	Identity   store.Commitment
 	Commitment store.Commitment
 	Invitation store.Hash
 	SignIns    []store.Index
@@ -91,7 +93,7 @@ func (s State) Snapshot() ([]byte, error) {
 	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
-			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery,
+			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, SSO: u.SSO, Identity: u.identity,
 			Commitment: u.commitment, Invitation: u.invitation, SignIns: u.signIns,
 		})
 	}
@@ -166,12 +168,15 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, v := range x.Users {
 		u := User{
-			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery,
+			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, SSO: v.SSO, identity: v.Identity,
 			commitment: v.Commitment, invitation: v.Invitation, signIns: v.SignIns,
 		}
 		if text, ok := texts(v.Commitment); ok {
 			u.Handle = store.Handle(text)
 			s.handles = s.handles.set(u.Handle, u.ID)
+		}
+		if text, ok := texts(v.Identity); ok && u.SSO != 0 {
+			s.identities = s.identities.set(text, u.ID)
 		}
 		s.users = s.users.set(u.ID, u)
 	}

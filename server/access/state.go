@@ -31,6 +31,7 @@ type State struct {
 
 	users       table[store.UserID, User]
 	handles     table[store.Handle, store.UserID] // of users whose handle is known
+	identities  table[string, store.UserID]       // of users whose linked account is known
 	invitations table[store.Hash, invitation]
 	signIns     table[store.Index, SignIn]
 	tokens      table[store.Hash, store.Index] // of signIns
@@ -55,7 +56,10 @@ type User struct {
 	Factors []Factor
 	// Recovery are the person's recovery codes; its Entry is 0 where there are none.
 	Recovery Recovery
+	// SSO is the entry that links them to an account of the company's provider, or 0.
+	SSO store.Index
 
+	identity   store.Commitment // of that account
 	commitment store.Commitment // of the handle
 	invitation store.Hash       // the open invitation, or zero
 	signIns    []store.Index    // open sign-in sessions, oldest first
@@ -152,6 +156,8 @@ type SignIn struct {
 	Key       store.ClientKey
 	Source    store.Commitment
 	Machine   store.Commitment // or zero
+	SSO       store.Index      // the link by which its person came, or 0
+	SID       store.Hash       // of the provider's session, or zero
 
 	token store.Hash
 }
@@ -247,6 +253,7 @@ func New() State {
 		settings:    ordered[store.Setting, string](),
 		users:       byID[store.UserID, User](),
 		handles:     ordered[store.Handle, store.UserID](),
+		identities:  ordered[string, store.UserID](),
 		invitations: byHash[store.Hash, invitation](),
 		signIns:     ordered[store.Index, SignIn](),
 		tokens:      byHash[store.Hash, store.Index](),
