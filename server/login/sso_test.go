@@ -517,3 +517,121 @@ func TestSSOLinkedByAnAdministrator(t *testing.T) {
 		t.Errorf("the account before: %v", err)
 	}
 }
+
+// goodbye are the claims of a logout token that is right.
+func (d *desk) goodbye() claims {
+	now := d.clock.Now()
+	return claims{
+		"iss": d.provider.URL, "aud": "pam", "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": base64.RawURLEncoding.EncodeToString(random(16)),
+		"sub": "24400320", "events": claims{"http://schemas.openid.net/event/backchannel-logout": claims{}},
+	}
+}
+
+func (d *desk) logout(c claims) error {
+	return d.EndSSO(d.Context(), d.provider.signAs(c, jose.ES256, d.provider.key, "logout+jwt"))
+}
+
+// TestSSOLogout: the provider's word that somebody signed out ends what came from
+// there, and nothing else; also after a restart.
+func TestSSOLogout(t *testing.T) {
+	d := newDesk(t)
+	d.link()
+	own, err := d.SignIn(t.Context(), login.Proof{Handle: "carol", Code: totp(d.seed, d.clock.Now().Add(30*time.Second), 6)}, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := d.vouch(claims{"sid": "s1"}), d.vouch(claims{"sid": "s2"})
+	d.reopen()
+	bye := d.goodbye()
+	bye["sid"] = "s1"
+	if err := d.logout(bye); err != nil {
+		t.Fatal(err)
+	}
+	if d.open(first) || !d.open(second) || !d.open(own) {
+		t.Errorf("after the end of one of the provider's sessions: %t, %t, %t", d.open(first), d.open(second), d.open(own))
+	}
+	bye = d.goodbye()
+	delete(bye, "sub")
+	bye["sid"] = "s2"
+	if err := d.logout(bye); err != nil || d.open(second) {
+		t.Errorf("by the session alone: %v, open %t", err, d.open(second))
+	}
+	third := d.vouch(nil)
+	if err := d.logout(d.goodbye()); err != nil || d.open(third) || !d.open(own) {
+		t.Errorf("by the account alone: %v, open %t; signed in without the provider: %t", err, d.open(third), d.open(own))
+	}
+	ended, err := d.ledger.Find(t.Context(), store.Query{Type: store.TypeSignInEnded})
+	if err != nil || len(ended) != 4 { // the first sign-in of all, and the three
+		t.Errorf("%d entries of it, %v", len(ended), err)
+	}
+	if err := d.logout(d.goodbye()); err != nil {
+		t.Errorf("where nobody is signed in: %v", err)
+	}
+}
+
+// TestSSOForgedLogout: no token but the provider's own, for us, of this moment and
+// for the first time, ends anything.
+func TestSSOForgedLogout(t *testing.T) {
+	d := newDesk(t)
+	d.link()
+	s := d.vouch(nil)
+	now := d.clock.Now()
+	event := "http://schemas.openid.net/event/backchannel-logout"
+	with := func(name string, v any) string {
+		c := d.goodbye()
+		c[name] = v
+		if v == nil {
+			delete(c, name)
+		}
+		return d.provider.signAs(c, jose.ES256, d.provider.key, "logout+jwt")
+	}
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]string{
+		"nothing":                "",
+		"no token":               "x",
+		"a huge one":             with("more", strings.Repeat("x", 20<<10)),
+		"another audience":       with("aud", "wiki"),
+		"another issuer":         with("iss", "https://login.evil.example"),
+		"old":                    with("iat", now.Add(-3*time.Minute).Unix()),
+		"from the future":        with("iat", now.Add(3*time.Minute).Unix()),
+		"expired":                with("exp", now.Add(-time.Second).Unix()),
+		"no end":                 with("exp", nil),
+		"no moment":              with("iat", nil),
+		"no jti":                 with("jti", nil),
+		"no events":              with("events", nil),
+		"another event":          with("events", claims{"http://schemas.openid.net/event/other": claims{}}),
+		"an event that is none":  with("events", claims{event: true}),
+		"an event that is null":  with("events", claims{event: nil}),
+		"a nonce":                with("nonce", "n"),
+		"an empty nonce":         with("nonce", ""),
+		"nobody":                 with("sub", nil),
+		"an ID token":            d.provider.sign(d.provider.usual()),
+		"an access token's type": d.provider.signAs(d.goodbye(), jose.ES256, d.provider.key, "at+jwt"),
+		"another key":            d.provider.signAs(d.goodbye(), jose.ES256, stranger, "logout+jwt"),
+		"alg none":               unsigned(d.goodbye()),
+	} {
+		if err := d.EndSSO(t.Context(), token); kind(err) != access.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !d.open(s) {
+			t.Fatalf("%s ended the session", name)
+		}
+	}
+	bye := d.goodbye()
+	if err := d.logout(bye); err != nil || d.open(s) {
+		t.Fatalf("the right one: %v, open %t", err, d.open(s))
+	}
+	again := d.vouch(nil)
+	if err := d.logout(bye); kind(err) != access.Invalid || !d.open(again) {
+		t.Errorf("the same again: %v, open %t", err, d.open(again))
+	}
+	// A logout token is no ID token either.
+	d.provider.set(func() { d.provider.forge = func(claims) string { return d.provider.sign(d.goodbye()) } })
+	v := d.visit()
+	if _, err := v.back(v.leave()); kind(err) != access.Unauthenticated {
+		t.Errorf("a logout token as ID token: %v", err)
+	}
+}
