@@ -19,6 +19,7 @@ var (
 	RouteLocalSetup   = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
 	RouteLocalClock   = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
 	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
+	RouteLocalSSO     = api.Route{Method: "POST", Path: "/v1/local/sso", Who: api.WhoAnybody, Does: "what somebody's claims would give"}
 )
 
 // LocalStatus says how the server is.
@@ -48,6 +49,7 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalSetup, n.localSetup),
 		on(n, RouteLocalSetting, n.localSetting),
 		on(n, RouteLocalClock, n.localClock),
+		on(n, RouteLocalSSO, n.localSSO),
 		{RouteLocalBackup, n.localBackup},
 	})
 }

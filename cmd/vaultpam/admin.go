@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 func (a *app) adminCommand() *cobra.Command {
 	return group("admin", "add and remove people, groups, targets and grants",
-		group("user", "people", a.userAddCommand(), a.userLsCommand(), a.userInviteCommand(), a.userRmCommand()),
+		group("user", "people", a.userAddCommand(), a.userLsCommand(), a.userInviteCommand(), a.userRmCommand(), a.userSSOCommand()),
 		a.groupCommand(),
 		group("target", "hosts", a.targetAddCommand(), a.targetLsCommand(), a.targetRmCommand(),
 			a.targetCheckCommand(), a.targetCloseCommand()),

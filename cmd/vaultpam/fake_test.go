@@ -103,6 +103,7 @@ func (s *fakeServer) standard() {
 		api.RouteUsers:        []api.User{},
 		api.RouteAllTargets:   []api.TargetDetail{},
 		api.RouteGrants:       []api.Grant{},
+		api.RouteUserSSO:      api.Empty{},
 		api.RouteGroupRename:  api.Empty{},
 		api.RouteGroupRemove:  api.Empty{},
 		api.RouteMemberAdd:    api.Empty{},

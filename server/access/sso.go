@@ -94,25 +94,44 @@ type GroupSync struct {
 	Wanted  []store.GroupName
 }
 
-// events returns what makes a user belong to the wanted groups and to no other
+// GroupChanges are what a GroupSync would change for a user.
+type GroupChanges struct {
+	Add     []Group
+	Remove  []Group
+	Missing []store.GroupName // that the mapping names, and that are not there
+}
+
+// Changes returns what makes a user belong to the wanted groups and to no other
 // managed one. A group that is not there is not made, and one that the mapping does
 // not name is left alone. Roles are no groups, so that no claim gives one.
-func (g GroupSync) events(s State, u User) []store.Event {
-	var events []store.Event
+func (s State) Changes(g GroupSync, user store.UserID) GroupChanges {
+	var c GroupChanges
 	managed := slices.Clone(g.Managed)
 	slices.Sort(managed)
 	for _, name := range slices.Compact(managed) {
 		group, ok := s.GroupByName(name)
 		if !ok {
+			c.Missing = append(c.Missing, name)
 			continue
 		}
-		_, in := s.Member(group.Entry, u.ID)
+		_, in := s.Member(group.Entry, user)
 		switch wanted := slices.Contains(g.Wanted, name); {
 		case wanted && !in:
-			events = append(events, &store.MemberAdded{Group: group.Entry, User: u.ID})
+			c.Add = append(c.Add, group)
 		case !wanted && in:
-			events = append(events, &store.MemberRemoved{Group: group.Entry, User: u.ID})
+			c.Remove = append(c.Remove, group)
 		}
+	}
+	return c
+}
+
+func (c GroupChanges) events(user store.UserID) []store.Event {
+	var events []store.Event
+	for _, g := range c.Add {
+		events = append(events, &store.MemberAdded{Group: g.Entry, User: user})
+	}
+	for _, g := range c.Remove {
+		events = append(events, &store.MemberRemoved{Group: g.Entry, User: user})
 	}
 	return events
 }
@@ -155,7 +174,7 @@ func (c SignInWithSSO) decide(s State, now store.Millis) (Decision, error) {
 	if refused, err := c.prove(s, u, linked, session); err != nil {
 		return refused, err
 	}
-	d.Events = append(append(d.Events, c.Groups.events(s, u)...), session)
+	d.Events = append(append(d.Events, s.Changes(c.Groups, u.ID).events(u.ID)...), session)
 	return d, nil
 }
 
