@@ -37,6 +37,8 @@ func TestApplyRefuses(t *testing.T) {
 		"factor of nobody":         {Index: next, Time: now, Event: &store.FactorEnrolled{}},
 		"sign-in of nobody":        {Index: next, Time: now, Event: &store.SignInSucceeded{}},
 		"end of no sign-in":        {Index: next, Time: now, Event: &store.SignInEnded{User: p.id, SignIn: grant}},
+		"a link of nobody":         {Index: next, Time: now, Event: &store.SSOLinked{User: store.UserID{1}}},
+		"sign-in by no link":       {Index: next, Time: now, Event: &store.SignInSucceeded{User: p.id, Factor: 3, Kind: store.FactorSSO, SSO: 3}},
 		"a group twice":            {Index: next, Time: now, Event: &store.GroupAdded{Name: "dba"}},
 		"a new name of no group":   {Index: next, Time: now, Event: &store.GroupRenamed{Group: grant, Name: "ops"}},
 		"a new name that is taken": {Index: next, Time: now, Event: &store.GroupRenamed{Group: group, Name: "dba"}},

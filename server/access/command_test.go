@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 47).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 48).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -101,8 +101,10 @@ func (w *world) command() access.Command {
 		return access.RenewFactor{By: w.caller(), Invite: w.invite()}
 	case 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41:
 		return w.factorCommand()
-	case 42, 43, 44, 45, 46:
+	case 42, 43:
 		return w.groupCommand()
+	case 44, 45, 46, 47:
+		return w.ssoCommand()
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
 	}

@@ -90,6 +90,10 @@ func newWorld(t *rapid.T) *world {
 	w.grant(carol, "db1", 0, 0, "root")
 	w.do(access.AddGroup{By: local, Name: "dba"})
 	w.do(access.AddMember{By: local, Group: "dba", User: "carol"})
+	w.do(access.AddFactor{SignIn: carol.signIn, Factor: access.NewFactor{
+		Passkey: &store.Passkey{Credential: []byte("credential"), PublicKey: []byte("a key")},
+	}})
+	w.do(w.vouched(&carol, "1"))
 	w.tokens, w.signIns = []store.Hash{{}}, []store.Index{0}
 	w.twin, w.model, w.saved = w.state, newModel(w.company), snapshot(w, w.state)
 	for _, e := range w.entries {
@@ -253,6 +257,21 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		if x := w.model.byToken(c.By, at); !slices.Contains(w.invitations, c.Invite.Token) && c.Invite.Token != (store.Hash{}) {
 			want = x != nil && x.kind == store.FactorRecovery && at < x.opened+900_000
 		}
+	case access.LinkSSO:
+		if u, ok := w.state.UserByHandle(c.User); c.By.Local {
+			want = ok && u.ID != (store.UserID{}) && w.model.linkedTo(c.Identity.Issuer+"\n"+c.Identity.Subject) == store.UserID{}
+		}
+	case access.SignInWithSSO:
+		if !slices.Contains(w.tokens, c.Holder.Token) {
+			want = w.maySSO(c)
+		}
+	case access.EndSSO:
+		want = false
+		for entry, x := range w.model.signIns {
+			owner := w.model.linkedTo(c.Identity.Issuer + "\n" + c.Identity.Subject)
+			want = want || x.sso != 0 && w.model.signedIn(x.user, entry, at) && (c.Identity.Subject == "" || owner == x.user) &&
+				(c.SID == store.Hash{} || c.SID == x.sid) && (c.Identity.Subject != "" || c.SID != store.Hash{})
+		}
 	case access.AddGroup:
 		if c.By.Local {
 			_, err := store.ParseGroupName(c.Name)
@@ -310,6 +329,25 @@ func (w *world) lookAround() {
 			}
 		}
 	}
+}
+
+// maySSO reports whether the provider's word and what was shown with it sign in.
+func (w *world) maySSO(c access.SignInWithSSO) bool {
+	owner := w.model.linkedTo(c.Identity.Issuer + "\n" + c.Identity.Subject)
+	linked := owner != store.UserID{}
+	if !linked {
+		owner = c.User
+	}
+	u := w.model.users[owner]
+	switch {
+	case u == nil || !linked && w.model.links[owner].entry != 0:
+		return false
+	case c.Assertion != nil:
+		return c.Assertion.User == owner && w.model.mayAssert(*c.Assertion)
+	case c.Step != 0:
+		return w.model.totp(owner) && c.Step > u.lastStep
+	}
+	return c.Counts && linked
 }
 
 // lookAtGroups: the state has the groups and members that the model has, both ways.

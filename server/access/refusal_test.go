@@ -40,6 +40,7 @@ func TestRefusals(t *testing.T) {
 	cases = append(cases, targetRefusals()...)
 	cases = append(cases, grantRefusals()...)
 	cases = append(cases, groupRefusals()...)
+	cases = append(cases, ssoRefusals()...)
 	cases = append(cases, certificateRefusals()...)
 	cases = append(cases, sessionRefusals()...)
 	cases = append(cases, errandRefusals()...)
