@@ -43,17 +43,13 @@ const (
 	ssoLogout = "/sso/backchannel"
 )
 
+// check holds every field to its grammar, also where there is no issuer and nothing of
+// it is used.
 func (c SSOConfig) check() error {
-	if c.Issuer == "" {
-		if c.ClientID != "" || c.Name != "" || len(c.Groups) > 0 {
-			return errors.New("sso.issuer: is missing")
-		}
-		return nil
+	if c.Issuer != "" && login.CheckProviderURL(c.Issuer) != nil {
+		return fmt.Errorf("sso.issuer: %q: want an https address", c.Issuer)
 	}
-	if err := login.CheckProviderURL(c.Issuer); err != nil {
-		return fmt.Errorf("sso.issuer: %q: %w", c.Issuer, err)
-	}
-	if c.ClientID == "" {
+	if c.Issuer != "" && c.ClientID == "" {
 		return errors.New("sso.client_id: is missing")
 	}
 	if c.ClientSecretFile != "" && !filepath.IsAbs(c.ClientSecretFile) {
@@ -67,17 +63,24 @@ func (c SSOConfig) check() error {
 	default:
 		return fmt.Errorf("sso.handle_claim: %q: want %s or email", c.HandleClaim, login.DefaultHandleClaim)
 	}
-	if (c.GroupsClaim == "") != (len(c.Groups) == 0) {
-		return errors.New("sso.groups: want groups_claim and groups, or neither")
+	if len(c.Groups) > 0 && c.GroupsClaim == "" {
+		return errors.New("sso.groups_claim: is missing, and sso.groups says what its values mean")
 	}
 	for _, value := range slices.Sorted(maps.Keys(c.Groups)) {
 		if _, err := store.ParseGroupName(c.Groups[value]); err != nil {
 			return fmt.Errorf("sso.groups: %.80q: %w", value, err)
 		}
 	}
-	for _, word := range slices.Concat(c.Scopes, c.SecondFactor.AMR, c.SecondFactor.ACR) {
-		if word == "" || strings.ContainsAny(word, " \t\r\n") {
-			return fmt.Errorf("sso: %q: want words without spaces", word)
+	return errors.Join(
+		wantWords("sso.client_id", c.ClientID), wantWords("sso.groups_claim", c.GroupsClaim), wantWords("sso.scopes", c.Scopes...),
+		wantWords("sso.second_factor.amr", c.SecondFactor.AMR...), wantWords("sso.second_factor.acr", c.SecondFactor.ACR...))
+}
+
+// wantWords refuses what no request to a provider may hold.
+func wantWords(field string, words ...string) error {
+	for _, word := range words {
+		if strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			return fmt.Errorf("%s: %q: want printable ASCII without spaces", field, word)
 		}
 	}
 	return nil

@@ -152,6 +152,9 @@ func variables(v reflect.Type, path []int, name string) map[string]variable {
 			}
 			continue
 		}
+		if f.Type.Kind() == reflect.Slice || f.Type.Kind() == reflect.Map {
+			continue // no variable can say a list
+		}
 		all[f.Tag.Get("env")] = variable{field: full, path: append(path[:len(path):len(path)], i)}
 	}
 	return all
@@ -172,9 +175,11 @@ func TestEveryFieldHasItsVariable(t *testing.T) {
 		"VAULTPAMD_TLS_MODE": "self-signed", "VAULTPAMD_TLS_CERT": "/o/cert.pem", "VAULTPAMD_TLS_KEY": "/o/key.pem",
 		"VAULTPAMD_TLS_DIRECTORY": "https://acme.example.eu/directory", "VAULTPAMD_TLS_DIRECTORY_CA": "/o/ca.pem",
 		"VAULTPAMD_TLS_EMAIL": "ada@example.eu", "VAULTPAMD_TLS_ACCEPT_TERMS": "true",
+		"VAULTPAMD_SSO_NAME": "Example Login", "VAULTPAMD_SSO_ISSUER": "https://login.example.eu", "VAULTPAMD_SSO_CLIENT_ID": "pam",
+		"VAULTPAMD_SSO_CLIENT_SECRET_FILE": "/o/secret", "VAULTPAMD_SSO_HANDLE_CLAIM": "email", "VAULTPAMD_SSO_GROUPS_CLAIM": "groups",
 	}
 	// So that every value is another than the one that stands here.
-	text := goodConfig + "tls: {mode: file, cert: /c.pem, key: /k.pem}\n"
+	text := goodConfig + "tls: {mode: file, cert: /c.pem, key: /k.pem}\nsso: {client_id: vaultpam}\n"
 	all := variables(reflect.TypeFor[server.Config](), nil, "")
 	if len(all) != len(values) {
 		t.Errorf("%d fields and %d values: a field has no tag, or this test no value", len(all), len(values))

@@ -481,9 +481,9 @@ func TestSSOUnreachable(t *testing.T) {
 	d.link()
 }
 
-// TestS20DeviceTakesAPasskey: a sign-in whose code was typed on another machine is
+// TestSSODeviceTakesAPasskey: a sign-in whose code was typed on another machine is
 // not confirmed by the provider's word.
-func TestS20DeviceTakesAPasskey(t *testing.T) {
+func TestSSODeviceTakesAPasskey(t *testing.T) {
 	d := newDesk(t)
 	begun, err := d.BeginSignIn(laptop(), login.SignInWish{Challenge: sha256.Sum256(nil)})
 	if err != nil {
