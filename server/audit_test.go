@@ -138,6 +138,12 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, 0
 	case *store.SignInEnded:
 		return v.User, 0
+	case *store.SSOLinked:
+		return v.User, 0
+	case *store.MemberAdded:
+		return v.User, 0
+	case *store.MemberRemoved:
+		return v.User, 0
 	case *store.TargetAdded:
 		return store.UserID{}, e.Index
 	case *store.TargetRemoved:

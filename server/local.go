@@ -21,6 +21,7 @@ var (
 	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
 	// RouteLocalSettings lists what the settings are.
 	RouteLocalSettings = api.Route{Method: "GET", Path: "/v1/local/settings", Who: api.WhoAnybody, Does: "all settings"}
+	RouteLocalSSO      = api.Route{Method: "POST", Path: "/v1/local/sso", Who: api.WhoAnybody, Does: "what somebody's claims would give"}
 )
 
 // LocalStatus says how the server is.
@@ -60,6 +61,7 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalRecovery, n.localRecovery),
 		on(n, RouteLocalRecover, n.localRecover),
 		on(n, RouteLocalRecoveryStop, n.localRecoveryStop),
+		on(n, RouteLocalSSO, n.localSSO),
 		{RouteLocalBackup, n.localBackup},
 	})
 }

@@ -118,8 +118,12 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	sso, err := n.sso()
+	if err != nil {
+		return err
+	}
 	n.login, err = login.New(login.Config{
-		Ledger: n.ledger, Sealer: sealer, Now: n.Now, Random: n.Random, Log: n.Log, Browser: browser,
+		Ledger: n.ledger, Sealer: sealer, Now: n.Now, Random: n.Random, Log: n.Log, Browser: browser, SSO: sso,
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ func (s *site) samples() []store.Event {
 	in := signIn.Event.(*store.SignInSucceeded)
 	user, source := in.User, in.Source
 	target, grant, parent := last(store.TypeTargetAdded).Index, last(store.TypeGrantAdded).Index, last(store.TypeCertificateIssued).Index
+	group := last(store.TypeGroupAdded).Index
 	session := store.SessionID{1, 2, 3, 4, 5, 6, 0x47, 8, 0x89, 10, 11, 12, 13, 14, 15, 16}
 	until := store.At(time.Date(2026, 8, 2, 18, 0, 0, 0, time.UTC))
 	return []store.Event{
@@ -75,6 +76,13 @@ func (s *site) samples() []store.Event {
 			Files: []store.RecordingFile{{Name: "session.jsonl", Label: "metadata", SHA256: store.Hash{3}}, {Name: "1.cast", Label: "replayable", Size: 99, SHA256: store.Hash{4}}},
 		},
 		&store.SessionEnded{Session: session, User: user, Target: 4, Started: 12, Reason: store.EndedInterrupted}, // an entry that is no target
+		&store.SSOLinked{User: user, Identity: s.opened(user, store.FieldSSO, "https://login.example.eu\n24400320")},
+		&store.SignInSucceeded{User: user, Factor: 9, Kind: store.FactorSSO, Token: store.Hash{1}, Expires: until, Source: source, SSO: 9, SID: store.Hash{1}},
+		&store.GroupAdded{Name: "ops"},
+		&store.GroupRenamed{Group: group, Name: "on-call"},
+		&store.GroupRemoved{Group: group},
+		&store.MemberAdded{Group: group, User: user},
+		&store.MemberRemoved{Group: 1, User: user}, // an entry that is no group
 		&store.UserContact{User: user, Email: s.opened(user, store.FieldEmail, "carol@example.eu")},
 		&store.UserContact{User: user},
 		&store.RecoveryBegun{User: user, Ready: until},

@@ -104,6 +104,8 @@ func fixedSite(t *testing.T) *site {
 	})
 	s.grant("carol", "db1", time.Time{})
 	must[api.CertificateResponse](s, carol, "POST", api.RouteCertificate.Path, api.CertificateRequest{PublicKey: publicLine(fixedKey(t, 2))})
+	must[api.Group](s, s.admin, "POST", api.RouteGroupAdd.Path, api.GroupRequest{Name: "dba"})
+	must[api.Empty](s, s.admin, "POST", api.RouteGroups.Path+"/dba", api.GroupRequest{Name: "databases"})
 	return s
 }
 

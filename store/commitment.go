@@ -26,6 +26,9 @@ const (
 	FieldMachine Field = "machine"
 	// FieldEmail is the text of an Email.
 	FieldEmail Field = "email"
+	// FieldSSO is an account of the company's OpenID provider: issuer, line feed and
+	// subject.
+	FieldSSO Field = "sso"
 	// FieldDoors is the text of a DoorReport.
 	FieldDoors Field = "doors"
 )

@@ -41,6 +41,12 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User = v.User
 	case *SignInEnded:
 		r.User = v.User
+	case *SSOLinked:
+		r.User = v.User
+	case *MemberAdded:
+		r.User = v.User
+	case *MemberRemoved:
+		r.User = v.User
 	case *TargetAdded:
 		r.Target = e.Index
 	case *TargetRemoved:

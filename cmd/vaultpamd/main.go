@@ -145,7 +145,7 @@ other damage, 6 a restore is refused because entries could be lost.`,
 	root.AddCommand(
 		p.initCommand(), p.serveCommand(), p.statusCommand(), p.settingCommand(), p.clockCommand(), p.recoverAdminCommand(),
 		p.backupCommand(), p.restoreCommand(), p.fsckCommand(), p.doctorCommand(),
-		p.targetCommand(), p.emergencyCommand(), p.versionCommand(), p.demoCommand(),
+		p.targetCommand(), p.ssoCommand(), p.emergencyCommand(), p.versionCommand(), p.demoCommand(),
 	)
 	return root
 }

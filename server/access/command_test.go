@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 47).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 53).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -108,6 +108,10 @@ func (w *world) command() access.Command {
 			By: w.by(), Handle: store.Handle(one(w, "whose", w.anyHandle(), "")), Salt: w.random(),
 			Email: one(w, "email", "carol@example.eu", "carol@example.eu", "", "carol@example.eu\r\nBcc: eve@example.eu"),
 		}
+	case 47, 48:
+		return w.groupCommand()
+	case 49, 50, 51, 52:
+		return w.ssoCommand()
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
 	}

@@ -39,6 +39,8 @@ func TestRefusals(t *testing.T) {
 	cases = append(cases, signInRefusals()...)
 	cases = append(cases, targetRefusals()...)
 	cases = append(cases, grantRefusals()...)
+	cases = append(cases, groupRefusals()...)
+	cases = append(cases, ssoRefusals()...)
 	cases = append(cases, certificateRefusals()...)
 	cases = append(cases, sessionRefusals()...)
 	cases = append(cases, errandRefusals()...)
