@@ -222,6 +222,7 @@ func TestRoutes(t *testing.T) {
 		// Sign-in by a browser, and what its pages ask.
 		"POST /v1/signin/browser", "POST /v1/signin/redeem", "POST /v1/enroll/passkey", "POST /v1/ceremonies/{id}/begin",
 		"POST /v1/ceremonies/{id}/finish", "POST /v1/ceremonies/{id}/register", "POST /v1/ceremonies/{id}/deny", "POST /v1/device/find",
+		"POST /v1/ceremonies/{id}/sso", "POST /v1/sso/finish", "POST /v1/ceremonies/{id}/code",
 	}
 	if diff := cmp.Diff(want, open); diff != "" {
 		t.Errorf("routes for anybody (-want +got):\n%s", diff)
