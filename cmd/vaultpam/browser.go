@@ -171,6 +171,10 @@ func hearRefusal(ctx context.Context, n *node, q api.RedeemRequest, stop context
 		if err != nil {
 			return // the redirect still says it
 		}
+		select { // a server that does not wait itself is not asked without end
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
 	}
 }
 
