@@ -273,7 +273,8 @@ func TestPolicyBites(t *testing.T) {
 			v.opens("/device")
 			_, _ = browser.Evaluate[any](v.Browser, `(() => { try { `+script+` } catch {} })()`)
 			v.sees("Enter the code")
-			said := v.Complaints()
+			said, err := v.Complained()
+			v.ok(err)
 			if !regexp.MustCompile(`(?i)security policy|requires 'Trusted`).MatchString(strings.Join(said, " ")) {
 				t.Errorf("the browser complains %q, want about the policy", said)
 			}
