@@ -22,7 +22,7 @@ import (
 
 func waiting(t *testing.T) *client.Loopback {
 	t.Helper()
-	l, err := client.NewLoopback()
+	l, err := client.NewLoopback(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestS19LoopbackOnce(t *testing.T) {
 	var racers sync.WaitGroup // end with their answers
 	for range 200 {
 		racers.Go(func() {
-			resp, err := http.Get("http://" + addressOf(l) + "/?" + query(l)) //nolint:noctx // the server closes
+			resp, err := http.Get("http://" + addressOf(l) + "/?" + query(l))
 			if err != nil {
 				t.Error(err)
 				return
@@ -239,7 +239,7 @@ func TestS19LoopbackSlow(t *testing.T) {
 // TestLoopbackEnds: who waits ends with the context, and nothing listens after
 // Close.
 func TestLoopbackEnds(t *testing.T) {
-	l, err := client.NewLoopback()
+	l, err := client.NewLoopback(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

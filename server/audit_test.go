@@ -128,7 +128,21 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, 0
 	case *store.RecoveryCreated:
 		return v.User, 0
+	case *store.UserContact:
+		return v.User, 0
+	case *store.RecoveryBegun:
+		return v.User, 0
+	case *store.RecoveryStopped:
+		return v.User, 0
+	case *store.RecoveryFinished:
+		return v.User, 0
 	case *store.SignInEnded:
+		return v.User, 0
+	case *store.SSOLinked:
+		return v.User, 0
+	case *store.MemberAdded:
+		return v.User, 0
+	case *store.MemberRemoved:
 		return v.User, 0
 	case *store.TargetAdded:
 		return store.UserID{}, e.Index

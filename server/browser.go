@@ -116,6 +116,10 @@ func (n *Node) withPages(apis http.Handler) http.Handler {
 			static.ServeHTTP(w, r)
 		case reads && r.URL.Path == enrolPage:
 			n.enrolPage(w, r)
+		case reads && r.URL.Path == ssoPage:
+			n.ssoPage(w, r)
+		case r.URL.Path == ssoLogout && r.Method == http.MethodPost:
+			n.backchannel(w, r)
 		case reads && r.URL.Path == devicePage:
 			n.devicePage(w, r)
 		case reads && isSignIn && !strings.Contains(id, "/"):
@@ -153,6 +157,9 @@ func (n *Node) signInPage(w http.ResponseWriter, r *http.Request, id string) {
 		n.showRefusal(w, r, api.NewError(api.KindNotFound, "open the invitation's link again", "there is no such page"))
 		return
 	case login.PurposeSignIn:
+		if v.Device == "" {
+			page.SSO = n.login.SSOName()
+		}
 	}
 	n.show(w, r, http.StatusOK, page)
 }

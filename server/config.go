@@ -23,7 +23,8 @@ import (
 )
 
 // A Config is the file vaultpam.yaml. Every value can be overridden by the
-// environment variable that its env tag names. Unknown fields are refused: a
+// environment variable that its env tag names, but for lists and maps, which have
+// none. Unknown fields are refused: a
 // misspelt setting must not be a silent default.
 type Config struct {
 	// Name is the server's permanent name. Changing it in the file is refused:
@@ -40,6 +41,12 @@ type Config struct {
 	// AttestationRoots is a PEM file with the certificates of those makers of
 	// authenticators whose models the setting "authenticators" names.
 	AttestationRoots string `yaml:"attestation_roots,omitempty" env:"VAULTPAMD_ATTESTATION_ROOTS"`
+	// RecoverPause is how long the administrators have to stop a recovery, from 1h
+	// to 168h; empty is DefaultRecoverPause.
+	RecoverPause string        `yaml:"recover_pause,omitempty" env:"VAULTPAMD_RECOVER_PAUSE"`
+	Notices      NoticesConfig `yaml:"notices,omitempty"`
+	// SSO is the company's OpenID provider. Without an issuer there is none.
+	SSO SSOConfig `yaml:"sso,omitempty"`
 }
 
 // A ListenConfig says where the server listens, as [ADDRESS]:PORT.
@@ -174,7 +181,11 @@ func override(v reflect.Value, within string, getenv func(string) string) error 
 			}
 			continue
 		}
-		value := getenv(t.Tag.Get("env"))
+		env := t.Tag.Get("env")
+		if env == "" {
+			continue // a list or a map, which the file alone says
+		}
+		value := getenv(env)
 		switch {
 		case value == "":
 		case field.Kind() == reflect.Bool && (value == "true" || value == "false"):
@@ -213,7 +224,16 @@ func (c *Config) check() error {
 	if err := c.TLS.check(c.Name); err != nil {
 		return err
 	}
+	if err := c.SSO.check(); err != nil {
+		return err
+	}
 	if err := checkPath("attestation_roots", c.AttestationRoots); err != nil {
+		return err
+	}
+	if err := c.Notices.check(); err != nil {
+		return err
+	}
+	if _, err := c.recoverPause(); err != nil {
 		return err
 	}
 	_, _, err := c.checkTime()

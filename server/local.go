@@ -21,6 +21,7 @@ var (
 	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
 	// RouteLocalSettings lists what the settings are.
 	RouteLocalSettings = api.Route{Method: "GET", Path: "/v1/local/settings", Who: api.WhoAnybody, Does: "all settings"}
+	RouteLocalSSO      = api.Route{Method: "POST", Path: "/v1/local/sso", Who: api.WhoAnybody, Does: "what somebody's claims would give"}
 )
 
 // LocalStatus says how the server is.
@@ -31,6 +32,10 @@ type LocalStatus struct {
 	Targets  int      `json:"targets"`
 	// LastEntry is the time of the ledger's last entry.
 	LastEntry time.Time `json:"last_entry"`
+	// Administrators counts those who have enrolled, and Mailed those of them who
+	// have an address for notices.
+	Administrators int `json:"administrators"`
+	Mailed         int `json:"mailed"`
 }
 
 // LocalScript is the script that sets a target up.
@@ -53,6 +58,10 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalSetting, n.localSetting),
 		on(n, RouteLocalSettings, n.localSettings),
 		on(n, RouteLocalClock, n.localClock),
+		on(n, RouteLocalRecovery, n.localRecovery),
+		on(n, RouteLocalRecover, n.localRecover),
+		on(n, RouteLocalRecoveryStop, n.localRecoveryStop),
+		on(n, RouteLocalSSO, n.localSSO),
 		{RouteLocalBackup, n.localBackup},
 	})
 }
@@ -68,8 +77,14 @@ func (n *Node) Describe() LocalStatus {
 	for range s.Sessions() {
 		r.Sessions++
 	}
-	for range s.Users() {
+	for u := range s.Users() {
 		r.Users++
+		if u.Has(store.RoleAdministrator) && u.Enrolled() {
+			r.Administrators++
+			if u.Contact != (store.Commitment{}) {
+				r.Mailed++
+			}
+		}
 	}
 	for range s.Targets() {
 		r.Targets++

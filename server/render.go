@@ -174,8 +174,15 @@ func (v *view) describe() {
 	case *store.RecoveryCreated:
 		v.fields["count"], v.fields["second_look"] = e.Count, e.Step != 0
 		v.say("%s got %d new recovery codes; those before count no more", v.r.handle(v.ctx, e.User), e.Count)
+	case *store.UserContact, *store.RecoveryBegun, *store.RecoveryStopped, *store.RecoveryFinished:
+		v.contact()
 	case *store.SignInSucceeded, *store.SignInFailed, *store.SignInStopped, *store.SignInEnded:
 		v.signIn()
+	case *store.SSOLinked:
+		v.fields["account"] = strings.ReplaceAll(v.r.text(v.ctx, e.User, e.Identity), "\n", " ")
+		v.say("%s is linked to an account of the company's provider", v.r.handle(v.ctx, e.User))
+	case *store.GroupAdded, *store.GroupRenamed, *store.GroupRemoved, *store.MemberAdded, *store.MemberRemoved:
+		v.group()
 	case *store.TargetAdded, *store.TargetRemoved:
 		v.host()
 	case *store.TargetChecked, *store.TargetClosed, *store.TargetReopened:
@@ -228,6 +235,9 @@ func (v *view) signIn() {
 			v.fields["key"] = hex.EncodeToString(e.Key[:])
 		}
 		v.say("%s signed in with %s from %s", v.r.handle(v.ctx, e.User), e.Kind, v.fields["source"])
+		if e.SSO != 0 {
+			v.fields["sso"] = uint64(e.SSO)
+		}
 		if e.Kind == store.FactorRecovery {
 			v.fields["code"], v.fields["set"] = e.Code, uint64(e.Factor)
 			v.say("%s signed in with recovery code %d of set %d from %s", v.r.handle(v.ctx, e.User), e.Code, e.Factor, v.fields["source"])
@@ -241,6 +251,9 @@ func (v *view) signIn() {
 	case *store.SignInEnded:
 		v.fields["sign_in"] = uint64(e.SignIn)
 		v.say("%s signed out", v.r.handle(v.ctx, e.User))
+		if v.e.Actor == (store.Actor{}) {
+			v.say("the company's provider signed %s out", v.r.handle(v.ctx, e.User))
+		}
 	}
 }
 

@@ -190,6 +190,20 @@ func TestSignOutEndsTheSessionOfItsCallerAlone(t *testing.T) {
 	must[api.StatusResponse](s, carol, "GET", api.RouteStatus.Path, nil)
 }
 
+// Whose clock is wrong is told so, and who is not believed is sent to sign in.
+func TestProofsThatProveNothing(t *testing.T) {
+	s := populated(t)
+	for name, hint := range map[string]string{
+		"old proof": "set this machine's clock right, then the same again", "proof of the future": "set this machine's clock right, then the same again",
+		"proof of another body": "vaultpam login", "thief's own key": "sign in on this machine: vaultpam login", "stolen token": "sign in on this machine: vaultpam login",
+	} {
+		e := s.refused(s.by(s.thieves(s.admin.token)[name], "GET", api.RouteStatus.Path), http.StatusUnauthorized)
+		if e.Hint != hint {
+			t.Errorf("%s: %q with the hint %q", name, e.Detail, e.Hint)
+		}
+	}
+}
+
 // The token counts in its header and nowhere else.
 func TestS21TokenOnlyInItsHeader(t *testing.T) {
 	s := populated(t)

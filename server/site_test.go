@@ -114,7 +114,6 @@ type site struct {
 	stop  func() error   // ends Run and returns what it returned
 	ended chan struct{}
 	admin *resident
-	roots *x509.CertPool // that the server takes browsers to know
 }
 
 // A resident is somebody with an authenticator.

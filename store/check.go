@@ -37,6 +37,14 @@ func checkEvent(e Event) error {
 	case *RecoveryCreated:
 		return check(want{!e.User.IsZero(), "a user"}, want{e.Codes != Hash{}, "the hash of a set"},
 			want{0 < e.Count && e.Count <= MaxRecoveryCodes, "a count from 1 to 64"})
+	case *UserContact:
+		return check(want{!e.User.IsZero(), "a user"})
+	case *RecoveryBegun:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Ready > 0, "a moment"})
+	case *RecoveryStopped:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Begun != 0, "what was begun"})
+	case *RecoveryFinished:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Begun != 0, "what was begun"})
 	case *SignInStopped:
 		return check(want{!e.User.IsZero(), "a user"}, want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
 	case *SignInSucceeded:
@@ -44,9 +52,25 @@ func checkEvent(e Event) error {
 		return check(want{e.Kind.valid(), "a known kind of factor"},
 			want{recovery == (e.Code != 0) && e.Code <= MaxRecoveryCodes, "a code's number for a recovery code alone"},
 			want{e.Kind == FactorTOTP || e.Step == 0, "a time step for TOTP alone"},
-			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"})
+			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"},
+			want{e.Kind != FactorSSO || e.SSO != 0 && e.Factor == e.SSO, "a link as the factor of a single sign-on"},
+			want{e.SSO != 0 || e.SID == Hash{}, "a provider's session with its link"},
+			want{e.SSO == 0 || !recovery, "no recovery code beside a single sign-on"})
 	case *SignInFailed:
 		return check(want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
+	case *SSOLinked:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Identity != Commitment{}, "an identity"})
+	case *GroupAdded:
+		_, err := ParseGroupName(string(e.Name))
+		return err
+	case *GroupRenamed:
+		return checkGroup(e.Group, e.Name)
+	case *GroupRemoved:
+		return check(want{e.Group != 0, "a group"})
+	case *MemberAdded:
+		return checkMember(e.Group, e.User)
+	case *MemberRemoved:
+		return checkMember(e.Group, e.User)
 	case *TargetAdded:
 		_, err := ParseTargetName(string(e.Name))
 		return errors.Join(err, check(want{len(e.HostKeys) > 0, "a pinned host key"}), checkLogins(e.Logins))

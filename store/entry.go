@@ -238,8 +238,28 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(SignInStopped), nil
 	case TypeRecoveryCreated:
 		return new(RecoveryCreated), nil
+	case TypeUserContact:
+		return new(UserContact), nil
+	case TypeRecoveryBegun:
+		return new(RecoveryBegun), nil
+	case TypeRecoveryStopped:
+		return new(RecoveryStopped), nil
+	case TypeRecoveryFinished:
+		return new(RecoveryFinished), nil
 	case TypeSignInEnded:
 		return new(SignInEnded), nil
+	case TypeSSOLinked:
+		return new(SSOLinked), nil
+	case TypeGroupAdded:
+		return new(GroupAdded), nil
+	case TypeGroupRenamed:
+		return new(GroupRenamed), nil
+	case TypeGroupRemoved:
+		return new(GroupRemoved), nil
+	case TypeMemberAdded:
+		return new(MemberAdded), nil
+	case TypeMemberRemoved:
+		return new(MemberRemoved), nil
 	case TypeTargetAdded:
 		return new(TargetAdded), nil
 	case TypeTargetRemoved:

@@ -27,6 +27,16 @@ const (
 	TypeSignInConfirmed   EventType = "signin.confirmed"
 	TypeSignInEnded       EventType = "signin.ended"
 	TypeRecoveryCreated   EventType = "recovery.created"
+	TypeUserContact       EventType = "user.contact"
+	TypeRecoveryBegun     EventType = "recovery.begun"
+	TypeRecoveryStopped   EventType = "recovery.stopped"
+	TypeRecoveryFinished  EventType = "recovery.finished"
+	TypeSSOLinked         EventType = "sso.linked"
+	TypeGroupAdded        EventType = "group.added"
+	TypeGroupRenamed      EventType = "group.renamed"
+	TypeGroupRemoved      EventType = "group.removed"
+	TypeMemberAdded       EventType = "member.added"
+	TypeMemberRemoved     EventType = "member.removed"
 	TypeTargetAdded       EventType = "target.added"
 	TypeTargetRemoved     EventType = "target.removed"
 	TypeTargetChecked     EventType = "target.checked"
@@ -122,7 +132,10 @@ type InvitationCreated struct {
 // TOTP time step (RFC 6238) that is now used up, Code the number of the recovery
 // code, from 1; Factor is then the index of its set. Counter is the passkey's.
 // Key is what the session's calls are signed with; Machine commits to the name of
-// the machine that asked.
+// the machine that asked. SSO is set where the company's provider was asked first:
+// the entry that links its account, and SID is the SHA-256 hash of issuer, line feed
+// and the provider's own session, if it named one (OpenID Connect Back-Channel
+// Logout 1.0, section 2.1). Where the provider's word was all, Factor is SSO too.
 type SignInSucceeded struct {
 	User    UserID     `cbor:"1,keyasint"`
 	Factor  Index      `cbor:"2,keyasint"`
@@ -135,6 +148,8 @@ type SignInSucceeded struct {
 	Counter uint64     `cbor:"9,keyasint,omitempty"`
 	Key     ClientKey  `cbor:"10,keyasint,omitzero"`
 	Machine Commitment `cbor:"11,keyasint,omitzero"`
+	SSO     Index      `cbor:"12,keyasint,omitempty"`
+	SID     Hash       `cbor:"13,keyasint,omitzero"`
 }
 
 // SignInFailed sums up failed attempts at one account from one source prefix

@@ -73,6 +73,23 @@ func examples() []*store.Entry {
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 39, Kind: store.FactorPasskey, Counter: 9, Source: commitment},
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_669, Source: commitment},
 		&store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}, Touch: 15},
+		&store.UserContact{User: user, Email: commitment},
+		&store.UserContact{User: user},
+		&store.RecoveryBegun{User: user, Ready: 1_700_000_086_400},
+		&store.RecoveryStopped{User: user, Begun: 40},
+		&store.RecoveryFinished{User: user, Begun: 40},
+
+		&store.GroupAdded{Name: "dba"},
+		&store.GroupRenamed{Group: 47, Name: "on-call.eu"},
+		&store.GroupRemoved{Group: 47},
+		&store.MemberAdded{Group: 47, User: user},
+		&store.MemberRemoved{Group: 47, User: user},
+
+		&store.SSOLinked{User: user, Identity: commitment},
+		&store.SignInSucceeded{User: user, Factor: 52, Kind: store.FactorSSO, Token: hash, Expires: 1_800_000_000_000, Source: commitment,
+			Key: store.ClientKey(hash), SSO: 52, SID: hash},
+		&store.SignInSucceeded{User: user, Factor: 39, Kind: store.FactorPasskey, Token: hash, Expires: 1_800_000_000_000, Source: commitment,
+			Counter: 10, Key: store.ClientKey(hash), SSO: 52},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -29,6 +29,9 @@ const (
 	FactorPasskey FactorKind = "passkey"
 	// FactorRecovery is one of the codes that a person keeps on paper.
 	FactorRecovery FactorKind = "recovery-code"
+	// FactorSSO is the word of the company's OpenID provider that the person showed
+	// a second factor there.
+	FactorSSO FactorKind = "sso"
 )
 
 // A CertificateKind says which authority signed a certificate.
@@ -131,8 +134,10 @@ func known[T comparable](word T, set ...T) bool {
 	return false
 }
 
-func (r Role) valid() bool            { return known(r, Roles()...) }
-func (k FactorKind) valid() bool      { return known(k, FactorTOTP, FactorPasskey, FactorRecovery) }
+func (r Role) valid() bool { return known(r, Roles()...) }
+func (k FactorKind) valid() bool {
+	return known(k, FactorTOTP, FactorPasskey, FactorRecovery, FactorSSO)
+}
 func (k CertificateKind) valid() bool { return known(k, CertificateUser, CertificateTarget) }
 func (l Label) valid() bool           { return known(l, LabelReplayable, LabelMetadata, LabelOpaque) }
 func (w Way) valid() bool             { return known(w, WayProxy, WayJump, WayName, WayErrand) }

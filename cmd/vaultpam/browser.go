@@ -144,7 +144,7 @@ func (a *app) loginByBrowser(ctx context.Context, n *node) (api.SignInResponse, 
 	defer cancel()
 	waiting, stop := context.WithCancelCause(waiting)
 	defer stop(nil)
-	go hearRefusal(waiting, n, redeem, stop) // ends with waiting
+	go a.hearRefusal(waiting, n, redeem, stop) // ends with waiting
 	if redeem.Code, err = back.Await(waiting); err != nil {
 		return api.SignInResponse{}, context.Cause(waiting)
 	}
@@ -161,8 +161,9 @@ func (a *app) loginByBrowser(ctx context.Context, n *node) (api.SignInResponse, 
 
 // hearRefusal stops the wait for a redirect that will not come: "This wasn't me"
 // leads the browser nowhere.
-func hearRefusal(ctx context.Context, n *node, q api.RedeemRequest, stop context.CancelCauseFunc) {
+func (a *app) hearRefusal(ctx context.Context, n *node, q api.RedeemRequest, stop context.CancelCauseFunc) {
 	for ctx.Err() == nil {
+		begun := a.Now()
 		_, err := n.client.Redeem(ctx, q)
 		var refused *api.Error
 		if errors.As(err, &refused) {
@@ -171,10 +172,22 @@ func hearRefusal(ctx context.Context, n *node, q api.RedeemRequest, stop context
 		if err != nil {
 			return // the redirect still says it
 		}
-		select { // a server that does not wait itself is not asked without end
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+		if a.pace(ctx, begun) != nil {
+			return
 		}
+	}
+}
+
+// pace waits until a second after a call was made: a server that does not wait
+// itself is not asked without end.
+func (a *app) pace(ctx context.Context, begun time.Time) error {
+	timer := time.NewTimer(time.Second - a.Now().Sub(begun))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -195,12 +208,16 @@ func (a *app) loginByDevice(ctx context.Context, n *node) (api.SignInResponse, e
 	a.say("the code lives until %s; nobody else needs it, whoever asks for it", a.local(page.Expires))
 	redeem := api.RedeemRequest{ID: page.ID, Verifier: verifier, Device: n.home.Device(n.settings.Handle)}
 	for a.Now().Before(page.Expires.Add(time.Minute)) {
+		begun := a.Now()
 		session, err := n.client.Redeem(ctx, redeem)
 		if err != nil {
 			return api.SignInResponse{}, err
 		}
 		if session != nil {
 			return *session, nil
+		}
+		if err := a.pace(ctx, begun); err != nil {
+			return api.SignInResponse{}, err
 		}
 	}
 	return api.SignInResponse{}, withHint(errNobodyConfirmed, "vaultpam login --device")

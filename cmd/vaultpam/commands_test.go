@@ -140,14 +140,14 @@ func hostKey(s *fakeServer) string {
 func TestTables(t *testing.T) {
 	s := newFakeServer(t)
 	m := enrolled(t, s)
-	s.set(api.RouteUsers, []api.User{{ID: "u:x", Handle: "carol", Roles: []string{"engineer", "auditor"}, Enrolled: true}, {ID: "u:y", Handle: "dave\x1b[31m"}})
+	s.set(api.RouteUsers, []api.User{{ID: "u:x", Handle: "carol", Roles: []string{"engineer", "auditor"}, Enrolled: true, Email: "carol@example.eu"}, {ID: "u:y", Handle: "dave\x1b[31m"}})
 	for args, want := range map[string]string{
 		"targets": "target         logins       until\n" +
 			"db1.pam        root,deploy  2026-11-24 01:00:00 UTC\n" +
 			"web1.prod.pam  deploy       -\n",
-		"admin user ls": "handle        roles             enrolled  id\n" +
-			"carol         engineer,auditor  yes       u:x\n" +
-			`dave\x1b[31m  -                 no        u:y` + "\n",
+		"admin user ls": "handle        roles             enrolled  id   e-mail\n" +
+			"carol         engineer,auditor  yes       u:x  carol@example.eu\n" +
+			`dave\x1b[31m  -                 no        u:y  -` + "\n",
 		"admin grant ls":         "id  user  target  logins  from  until  touch\n",
 		"admin grant ls --json":  "[]\n",
 		"admin target ls --json": "[]\n",

@@ -106,6 +106,11 @@ func (s *fakeServer) standard() {
 		api.RouteUsers:        []api.User{},
 		api.RouteAllTargets:   []api.TargetDetail{},
 		api.RouteGrants:       []api.Grant{},
+		api.RouteUserSSO:      api.Empty{},
+		api.RouteGroupRename:  api.Empty{},
+		api.RouteGroupRemove:  api.Empty{},
+		api.RouteMemberAdd:    api.Empty{},
+		api.RouteMemberRemove: api.Empty{},
 		api.RouteUserRemove:   api.Empty{},
 		api.RouteTargetRemove: api.Empty{},
 		api.RouteGrantRemove:  api.Empty{},
@@ -191,6 +196,9 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	}
 	s.bodies[route.Pattern()] = r.URL.RequestURI() + " " + string(body)
 	v := s.answers[route.Pattern()]
+	if later, ok := v.(func() any); ok {
+		v = later()
+	}
 	token, signedIn := []byte(nil), r.Header.Get(api.TokenHeader) == "Bearer "+base64.RawURLEncoding.EncodeToString(testToken)
 	if signedIn {
 		token = testToken

@@ -77,8 +77,28 @@ func (a *applier) apply() error {
 	case *store.SignInFailed, *store.SignInStopped:
 	case *store.RecoveryCreated:
 		return a.recoveryCreated(e)
+	case *store.UserContact:
+		return a.userContact(e)
+	case *store.RecoveryBegun:
+		return a.recoveryBegun(e)
+	case *store.RecoveryStopped:
+		return a.recoveryOver(e.User, e.Begun)
+	case *store.RecoveryFinished:
+		return a.recoveryFinished(e)
 	case *store.SignInEnded:
 		return a.signInEnded(e)
+	case *store.SSOLinked:
+		return a.ssoLinked(e)
+	case *store.GroupAdded:
+		return a.groupAdded(e)
+	case *store.GroupRenamed:
+		return a.groupRenamed(e)
+	case *store.GroupRemoved:
+		return a.groupRemoved(e)
+	case *store.MemberAdded:
+		return a.memberAdded(e)
+	case *store.MemberRemoved:
+		return a.memberRemoved(e)
 	case *store.TargetAdded:
 		return a.targetAdded(e)
 	case *store.TargetRemoved:
@@ -160,6 +180,11 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 	for g := range a.GrantsOf(u.ID) {
 		a.dropGrant(g)
 	}
+	if a.pending.User == u.ID {
+		a.pending = PendingRecovery{}
+	}
+	a.leaveGroups(u.ID)
+	a.forgetIdentity(u)
 	a.handles = a.handles.drop(u.Handle)
 	a.users = a.users.drop(u.ID)
 	return nil
@@ -256,9 +281,14 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 	now := a.entry.Time
 	x := SignIn{
 		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Expires: e.Expires, Opened: now, Used: now,
-		Idle: a.duration(store.SettingSignInIdle), Key: e.Key, Source: e.Source, Machine: e.Machine, token: e.Token,
+		Idle: a.duration(store.SettingSignInIdle), Key: e.Key, Source: e.Source, Machine: e.Machine,
+		SSO: e.SSO, SID: e.SID, token: e.Token,
+	}
+	if e.SSO != 0 && e.SSO != u.SSO {
+		return errors.New("the user came by another link")
 	}
 	switch e.Kind {
+	case store.FactorSSO: // proves to be there to nobody but the sign-in itself
 	case store.FactorRecovery:
 		err = a.recoveryUsed(e)
 	case store.FactorPasskey:

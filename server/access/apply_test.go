@@ -22,6 +22,10 @@ func TestApplyRefuses(t *testing.T) {
 	target := c.target("db1", "root")
 	grant := c.grant(p, "db1", 0, 0, "root")
 	session := c.session(p, "db1", "root")
+	c.employ("bob", store.RoleAdministrator)
+	c.do(access.BeginRecovery{By: local, Handle: "carol", Pause: access.MinRecoverPause})
+	begun := c.state.Next() - 1
+	group := c.group("dba", p)
 	next, now := c.state.Next(), c.state.Time()
 	fine := &store.RulesActivated{Rules: access.Rules}
 	for name, e := range map[string]*store.Entry{
@@ -36,6 +40,16 @@ func TestApplyRefuses(t *testing.T) {
 		"factor of nobody":         {Index: next, Time: now, Event: &store.FactorEnrolled{}},
 		"sign-in of nobody":        {Index: next, Time: now, Event: &store.SignInSucceeded{}},
 		"end of no sign-in":        {Index: next, Time: now, Event: &store.SignInEnded{User: p.id, SignIn: grant}},
+		"a link of nobody":         {Index: next, Time: now, Event: &store.SSOLinked{User: store.UserID{1}}},
+		"sign-in by no link":       {Index: next, Time: now, Event: &store.SignInSucceeded{User: p.id, Factor: 3, Kind: store.FactorSSO, SSO: 3}},
+		"a group twice":            {Index: next, Time: now, Event: &store.GroupAdded{Name: "dba"}},
+		"a new name of no group":   {Index: next, Time: now, Event: &store.GroupRenamed{Group: grant, Name: "ops"}},
+		"a new name that is taken": {Index: next, Time: now, Event: &store.GroupRenamed{Group: group, Name: "dba"}},
+		"removal of no group":      {Index: next, Time: now, Event: &store.GroupRemoved{Group: grant}},
+		"member of no group":       {Index: next, Time: now, Event: &store.MemberAdded{Group: grant, User: p.id}},
+		"nobody as member":         {Index: next, Time: now, Event: &store.MemberAdded{Group: group, User: store.UserID{1}}},
+		"a member twice":           {Index: next, Time: now, Event: &store.MemberAdded{Group: group, User: p.id}},
+		"removal of no member":     {Index: next, Time: now, Event: &store.MemberRemoved{Group: group}},
 		"a target twice":           {Index: next, Time: now, Event: &store.TargetAdded{Name: "db1"}},
 		"removal of no target":     {Index: next, Time: now, Event: &store.TargetRemoved{Target: grant}},
 		"grant to nobody":          {Index: next, Time: now, Event: &store.GrantAdded{Target: target}},
@@ -43,6 +57,13 @@ func TestApplyRefuses(t *testing.T) {
 		"removal of no grant":      {Index: next, Time: now, Event: &store.GrantRemoved{Grant: target}},
 		"a session twice":          {Index: next, Time: now, Event: &store.SessionStarted{Session: session}},
 		"the end of no session":    {Index: next, Time: now, Event: &store.SessionEnded{}},
+		"address of nobody":        {Index: next, Time: now, Event: &store.UserContact{}},
+		"recovery of nobody":       {Index: next, Time: now, Event: &store.RecoveryBegun{}},
+		"a recovery twice":         {Index: next, Time: now, Event: &store.RecoveryBegun{User: p.id}},
+		"the stop of no recovery":  {Index: next, Time: now, Event: &store.RecoveryStopped{User: p.id, Begun: grant}},
+		"a recovery too early":     {Index: next, Time: now, Event: &store.RecoveryFinished{User: p.id, Begun: begun}},
+		"the end of no recovery":   {Index: next, Time: now + 3_600_000, Event: &store.RecoveryFinished{User: p.id, Begun: grant}},
+		"somebody else's recovery": {Index: next, Time: now + 3_600_000, Event: &store.RecoveryFinished{User: c.userID(), Begun: begun}},
 		"nothing before the birth": {Index: 0, Time: now, Event: fine},
 	} {
 		s := c.state

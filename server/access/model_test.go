@@ -23,10 +23,13 @@ type model struct {
 	refused   map[store.SessionRefused]store.Millis
 	errands   []*store.SessionStarted
 	checks    map[store.Index]*store.TargetChecked
+	groups    map[store.Index]*modelGroup
+	links     map[store.UserID]modelLink
 	selfGrant bool
 	life      store.Millis // of sign-in sessions
 	idle      store.Millis
 	serial    store.Serial // the last
+	recovery  *modelRecovery
 }
 
 type modelUser struct {
@@ -36,6 +39,18 @@ type modelUser struct {
 	set      *store.RecoveryCreated // of recovery codes
 	setEntry store.Index
 	used     map[uint64]bool // of the set, by number
+	handle   store.Commitment
+	contact  store.Commitment
+}
+
+type modelLink struct {
+	entry store.Index
+	text  string
+}
+
+type modelGroup struct {
+	name    store.GroupName
+	members map[store.UserID]bool
 }
 
 type modelFactor struct {
@@ -53,6 +68,8 @@ type modelSignIn struct {
 	expires store.Millis
 	used    store.Millis
 	idle    store.Millis
+	sso     store.Index
+	sid     store.Hash
 
 	confirmed, touched store.Millis // 0: never
 }
@@ -64,7 +81,8 @@ func newModel(c *company) *model {
 		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{},
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
-		life:   10 * 3_600_000, idle: 4 * 3_600_000,
+		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
+		life: 10 * 3_600_000, idle: 4 * 3_600_000,
 	}
 	for _, e := range c.entries {
 		m.see(e)
@@ -76,18 +94,26 @@ func newModel(c *company) *model {
 func (m *model) see(e *store.Entry) {
 	m.company.Helper()
 	m.judge(e)
+	m.seeRecovery(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
 	case *store.UserAdded:
 		m.users[v.User] = &modelUser{
-			admin: slices.Contains(v.Roles, store.RoleAdministrator), factors: map[store.Index]*modelFactor{},
+			admin: slices.Contains(v.Roles, store.RoleAdministrator), factors: map[store.Index]*modelFactor{}, handle: v.Handle,
 		}
 	case *store.UserRemoved:
 		delete(m.users, v.User)
+		if m.recovery != nil && m.recovery.user == v.User {
+			m.recovery = nil
+		}
 		// The worlds use an ID again; whoever has it then starts with nothing.
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
+		for _, g := range m.groups {
+			delete(g.members, v.User)
+		}
+		delete(m.links, v.User)
 	case *store.FactorEnrolled:
 		m.enrolled(e.Index, v)
 	case *store.FactorRemoved:
@@ -97,8 +123,12 @@ func (m *model) see(e *store.Entry) {
 	case *store.SignInSucceeded:
 		x := &modelSignIn{
 			user: v.User, token: v.Token, key: v.Key, kind: v.Kind, opened: e.Time, expires: v.Expires, used: e.Time, idle: m.idle,
+			sso: v.SSO, sid: v.SID,
 		}
 		m.signIns[e.Index] = x
+		if v.Kind == store.FactorSSO {
+			return // which proves nothing but the sign-in
+		}
 		if v.Kind == store.FactorRecovery {
 			m.users[v.User].used[v.Code] = true
 			return
@@ -117,6 +147,20 @@ func (m *model) see(e *store.Entry) {
 		u.lastStep = max(u.lastStep, v.Step)
 	case *store.SignInEnded:
 		delete(m.signIns, v.SignIn)
+	case *store.SSOLinked:
+		text, _ := m.company.text(v.Identity)
+		m.links[v.User] = modelLink{e.Index, text}
+		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User && x.sso != 0 })
+	case *store.GroupAdded:
+		m.groups[e.Index] = &modelGroup{name: v.Name, members: map[store.UserID]bool{}}
+	case *store.GroupRenamed:
+		m.groups[v.Group].name = v.Name
+	case *store.GroupRemoved:
+		delete(m.groups, v.Group)
+	case *store.MemberAdded:
+		m.groups[v.Group].members[v.User] = true
+	case *store.MemberRemoved:
+		delete(m.groups[v.Group].members, v.User)
 	case *store.TargetAdded:
 		m.targets[e.Index] = v
 	case *store.TargetRemoved:
@@ -182,6 +226,7 @@ func (m *model) judge(e *store.Entry) {
 		m.company.Helper()
 		m.company.Fatalf("entry %d, %+v: %s", e.Index, e.Event, why)
 	}
+	m.judgeAdministrator(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
@@ -189,6 +234,16 @@ func (m *model) judge(e *store.Entry) {
 		}
 	case *store.RecoveryCreated:
 		m.judgeRecovery(e, v, bad)
+	case *store.SSOLinked:
+		x := m.ssoSignIn(e)
+		if !m.mayAdminister(e) && (x == nil || x.User != v.User || x.SSO != e.Index || x.Kind == store.FactorSSO || m.links[v.User].entry != 0) {
+			bad("neither by an administrator nor with a factor of one's own")
+		}
+		if text, _ := m.company.text(v.Identity); m.linkedTo(text) != (store.UserID{}) {
+			bad("of an account that is somebody's")
+		}
+	case *store.GroupAdded, *store.GroupRenamed, *store.GroupRemoved, *store.MemberAdded, *store.MemberRemoved:
+		m.judgeGroup(e, bad)
 	case *store.UserAdded, *store.UserRemoved, *store.TargetAdded, *store.TargetRemoved, *store.GrantRemoved:
 		if !m.mayAdminister(e) {
 			bad("not by an administrator")
@@ -212,6 +267,9 @@ func (m *model) judge(e *store.Entry) {
 		}
 		if v.Kind == store.FactorPasskey && !enrolled && !m.mayAssert(access.Assertion{User: v.User, Factor: v.Factor, Counter: v.Counter}) {
 			bad("with a passkey that proves nothing")
+		}
+		if v.SSO != 0 && m.links[v.User].entry != v.SSO || v.Kind == store.FactorSSO && v.Factor != v.SSO {
+			bad("by another account than the linked one")
 		}
 		if v.Key.IsZero() || v.Expires != e.Time+m.life {
 			bad("without a key, or for how long")
@@ -293,6 +351,74 @@ func (m *model) judgeRecovery(e *store.Entry, v *store.RecoveryCreated, bad func
 	if e.Actor.User != v.User || !here || v.Step <= m.users[v.User].lastStep && (v.Step != 0 || !fresh) {
 		bad("not by their owner with an authenticator")
 	}
+}
+
+// judgeGroup: an administrator changes groups; no two have one name; somebody is
+// in one once; and nobody adds themselves.
+func (m *model) judgeGroup(e *store.Entry, bad func(string)) {
+	m.company.Helper()
+	x := m.ssoSignIn(e)
+	if !m.mayAdminister(e) && x == nil {
+		bad("neither by an administrator nor by the provider's word")
+	}
+	switch v := e.Event.(type) {
+	case *store.GroupAdded:
+		if m.groupNamed(v.Name) != nil {
+			bad("with a name that is taken")
+		}
+	case *store.GroupRenamed:
+		if m.groups[v.Group] == nil || m.groupNamed(v.Name) != nil {
+			bad("with a name that is taken, or of no group")
+		}
+	case *store.MemberAdded:
+		if m.users[v.User] == nil || m.groups[v.Group].members[v.User] {
+			bad("of nobody, or twice")
+		}
+		if v.User == e.Actor.User && !m.selfGrant && x == nil || x != nil && x.User != v.User {
+			bad("of oneself")
+		}
+	case *store.MemberRemoved:
+		if !m.groups[v.Group].members[v.User] {
+			bad("of somebody who is not in it")
+		}
+	}
+}
+
+// ssoSignIn returns the sign-in with the provider's word that an entry belongs to, or
+// nil: those that go with one stand right before it.
+func (m *model) ssoSignIn(e *store.Entry) *store.SignInSucceeded {
+	for _, next := range m.company.entries[e.Index+1:] {
+		switch v := next.Event.(type) {
+		case *store.MemberAdded, *store.MemberRemoved:
+			continue
+		case *store.SignInSucceeded:
+			if v.SSO != 0 && v.User == e.Actor.User && next.Actor == e.Actor {
+				return v
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// linkedTo returns whose account that is.
+func (m *model) linkedTo(text string) store.UserID {
+	for id, l := range m.links {
+		if l.text == text {
+			return id
+		}
+	}
+	return store.UserID{}
+}
+
+// groupNamed returns the group of a name, or nil.
+func (m *model) groupNamed(name store.GroupName) *modelGroup {
+	for _, g := range m.groups {
+		if g.name == name {
+			return g
+		}
+	}
+	return nil
 }
 
 // mayAssert reports whether a passkey that said this proves something.

@@ -88,6 +88,12 @@ func newWorld(t *rapid.T) *world {
 	carol := w.employ("carol", rapid.SampledFrom(store.Roles()).Draw(t, "role"))
 	w.target("db1", "root", "deploy")
 	w.grant(carol, "db1", 0, 0, "root")
+	w.do(access.AddGroup{By: local, Name: "dba"})
+	w.do(access.AddMember{By: local, Group: "dba", User: "carol"})
+	w.do(access.AddFactor{SignIn: carol.signIn, Factor: access.NewFactor{
+		Passkey: &store.Passkey{Credential: []byte("credential"), PublicKey: []byte("a key")},
+	}})
+	w.do(w.vouched(&carol, "1"))
 	w.tokens, w.signIns = []store.Hash{{}}, []store.Index{0}
 	w.twin, w.model, w.saved = w.state, newModel(w.company), snapshot(w, w.state)
 	for _, e := range w.entries {
@@ -207,6 +213,9 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		return
 	}
 	want := err == nil
+	if wanted, known := w.expectRecovery(cmd, at); known {
+		want = wanted
+	}
 	switch c := cmd.(type) {
 	case access.StartSession:
 		want = w.model.mayStart(c, at)
@@ -251,6 +260,44 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		if x := w.model.byToken(c.By, at); !slices.Contains(w.invitations, c.Invite.Token) && c.Invite.Token != (store.Hash{}) {
 			want = x != nil && x.kind == store.FactorRecovery && at < x.opened+900_000
 		}
+	case access.LinkSSO:
+		if u, ok := w.state.UserByHandle(c.User); c.By.Local {
+			want = ok && u.ID != (store.UserID{}) && w.model.linkedTo(c.Identity.Issuer+"\n"+c.Identity.Subject) == store.UserID{}
+		}
+	case access.SignInWithSSO:
+		if !slices.Contains(w.tokens, c.Holder.Token) {
+			want = w.maySSO(c)
+		}
+	case access.EndSSO:
+		want = false
+		for entry, x := range w.model.signIns {
+			owner := w.model.linkedTo(c.Identity.Issuer + "\n" + c.Identity.Subject)
+			want = want || x.sso != 0 && w.model.signedIn(x.user, entry, at) && (c.Identity.Subject == "" || owner == x.user) &&
+				(c.SID == store.Hash{} || c.SID == x.sid) && (c.Identity.Subject != "" || c.SID != store.Hash{})
+		}
+	case access.AddGroup:
+		if c.By.Local {
+			_, err := store.ParseGroupName(c.Name)
+			want = err == nil && w.model.groupNamed(store.GroupName(c.Name)) == nil
+		}
+	case access.RenameGroup:
+		if c.By.Local {
+			want = w.model.groupNamed(c.Group) != nil && c.Name != "-" && w.model.groupNamed(store.GroupName(c.Name)) == nil
+		}
+	case access.RemoveGroup:
+		if c.By.Local {
+			want = w.model.groupNamed(c.Name) != nil
+		}
+	case access.AddMember:
+		if u, ok := w.state.UserByHandle(c.User); c.By.Local {
+			g := w.model.groupNamed(c.Group)
+			want = ok && g != nil && !g.members[u.ID]
+		}
+	case access.RemoveMember:
+		if u, ok := w.state.UserByHandle(c.User); c.By.Local {
+			g := w.model.groupNamed(c.Group)
+			want = ok && g != nil && g.members[u.ID]
+		}
 	case access.RemoveGrant:
 		if g := w.model.grants[c.Grant]; c.By.Local {
 			want = g != nil && w.model.users[g.User] != nil && w.model.targets[g.Target] != nil
@@ -265,6 +312,7 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 func (w *world) lookAround() {
 	w.Helper()
 	now := max(w.at(), w.state.Time()) // as Decide has it
+	w.lookAtPeople(now)
 	for _, id := range w.sessions {
 		if _, ends := w.state.SessionEnds(id, now); ends != w.model.over(id, now) {
 			w.Fatalf("session %s ends: %v", id, ends)
@@ -275,12 +323,65 @@ func (w *world) lookAround() {
 			w.Fatalf("caller %x: error %v", token, err)
 		}
 	}
+	w.lookAtGroups()
 	for _, id := range w.users {
 		for _, r := range w.state.Reaches(id, now) {
 			for _, login := range r.Logins {
 				if !w.reachable(id, r.Target.Entry, login, now) {
 					w.Fatalf("%s reaches %s as %s", id, r.Target.Name, login)
 				}
+			}
+		}
+	}
+}
+
+// maySSO reports whether the provider's word and what was shown with it sign in.
+func (w *world) maySSO(c access.SignInWithSSO) bool {
+	owner := w.model.linkedTo(c.Identity.Issuer + "\n" + c.Identity.Subject)
+	linked := owner != store.UserID{}
+	if !linked {
+		owner = c.User
+	}
+	u := w.model.users[owner]
+	switch {
+	case u == nil || !linked && w.model.links[owner].entry != 0:
+		return false
+	case c.Assertion != nil:
+		return c.Assertion.User == owner && w.model.mayAssert(*c.Assertion)
+	case c.Step != 0:
+		return w.model.totp(owner) && c.Step > u.lastStep
+	}
+	return c.Counts && linked
+}
+
+// lookAtGroups: the state has the groups and members that the model has, both ways.
+func (w *world) lookAtGroups() {
+	w.Helper()
+	groups := 0
+	for g := range w.state.Groups() {
+		groups++
+		known := w.model.groups[g.Entry]
+		if known == nil || known.name != g.Name {
+			w.Fatalf("group %+v, the model has %+v", g, known)
+		}
+		members := 0
+		for u := range w.state.Members(g.Entry) {
+			members++
+			if _, in := w.state.Member(g.Entry, u.ID); !in || !known.members[u.ID] || !slices.Contains(slices.Collect(w.state.GroupsOf(u.ID)), g) {
+				w.Fatalf("%s in group %s", u.Handle, g.Name)
+			}
+		}
+		if members != len(known.members) {
+			w.Fatalf("group %s has %d members, the model %d", g.Name, members, len(known.members))
+		}
+	}
+	if groups != len(w.model.groups) {
+		w.Fatalf("%d groups, the model has %d", groups, len(w.model.groups))
+	}
+	for _, id := range w.users {
+		for g := range w.state.GroupsOf(id) {
+			if known := w.model.groups[g.Entry]; known == nil || !known.members[id] {
+				w.Fatalf("%s in group %s", id, g.Name)
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 4
+const FoldVersion = 5
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -31,10 +31,13 @@ type snapshot struct {
 	Users       []snapUser
 	Invitations []pair[store.Hash, invitation]
 	SignIns     []snapSignIn
+	Groups      []Group
+	Members     []snapMember
 	Targets     []Target
 	Grants      []Grant
 	Sessions    []Session
 	Refusals    []snapRefusal
+	Pending     PendingRecovery
 }
 
 type pair[K, V any] struct {
@@ -49,6 +52,9 @@ type snapUser struct {
 	Roles      []store.Role
 	Factors    []Factor
 	Recovery   Recovery
+	Contact    store.Commitment
+	SSO        store.Index
+	Identity   store.Commitment
 	Commitment store.Commitment
 	Invitation store.Hash
 	SignIns    []store.Index
@@ -58,6 +64,13 @@ type snapSignIn struct {
 	_     struct{} `cbor:",toarray"`
 	X     SignIn
 	Token store.Hash
+}
+
+type snapMember struct {
+	_     struct{} `cbor:",toarray"`
+	Group store.Index
+	User  store.UserID
+	Since store.Index
 }
 
 type snapRefusal struct {
@@ -72,7 +85,7 @@ type snapRefusal struct {
 // Snapshot encodes the state in deterministic CBOR: equal states give equal
 // bytes.
 func (s State) Snapshot() ([]byte, error) {
-	x := snapshot{Next: s.next, Time: s.time, Rules: s.rules, Name: s.name}
+	x := snapshot{Next: s.next, Time: s.time, Rules: s.rules, Name: s.name, Pending: s.pending}
 	if s.userCA != nil {
 		x.UserCA, x.TargetCA = s.userCA.Marshal(), s.targetCA.Marshal()
 	}
@@ -82,13 +95,19 @@ func (s State) Snapshot() ([]byte, error) {
 	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
-			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery,
+			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO, Identity: u.identity,
 			Commitment: u.commitment, Invitation: u.invitation, SignIns: u.signIns,
 		})
 	}
 	x.Invitations = pairs(s.invitations)
 	for _, v := range s.signIns.all() {
 		x.SignIns = append(x.SignIns, snapSignIn{X: v, Token: v.token})
+	}
+	for _, v := range s.groups.all() {
+		x.Groups = append(x.Groups, v)
+	}
+	for k, since := range s.members.all() {
+		x.Members = append(x.Members, snapMember{Group: k.group, User: k.user, Since: since})
 	}
 	for _, v := range s.targets.all() {
 		x.Targets = append(x.Targets, v)
@@ -126,6 +145,7 @@ func OpenSnapshot(data []byte, texts Texts) (State, error) {
 	}
 	s := New()
 	s.next, s.time, s.rules, s.name = x.Next, x.Time, x.Rules, x.Name
+	s.pending = x.Pending
 	if s.userCA, err = ssh.ParsePublicKey(x.UserCA); err != nil {
 		return State{}, fmt.Errorf("opening a snapshot: user CA: %w", err)
 	}
@@ -151,12 +171,15 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, v := range x.Users {
 		u := User{
-			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery,
+			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO, identity: v.Identity,
 			commitment: v.Commitment, invitation: v.Invitation, signIns: v.SignIns,
 		}
 		if text, ok := texts(v.Commitment); ok {
 			u.Handle = store.Handle(text)
 			s.handles = s.handles.set(u.Handle, u.ID)
+		}
+		if text, ok := texts(v.Identity); ok && u.SSO != 0 {
+			s.identities = s.identities.set(text, u.ID)
 		}
 		s.users = s.users.set(u.ID, u)
 	}
@@ -167,6 +190,14 @@ func (x *snapshot) fill(s *State, texts Texts) {
 		v.X.token = v.Token
 		s.signIns = s.signIns.set(v.X.Entry, v.X)
 		s.tokens = s.tokens.set(v.Token, v.X.Entry)
+	}
+	for _, g := range x.Groups {
+		s.groups = s.groups.set(g.Entry, g)
+		s.groupNames = s.groupNames.set(g.Name, g.Entry)
+	}
+	for _, m := range x.Members {
+		s.members = s.members.set(memberKey{m.Group, m.User}, m.Since)
+		s.memberships = s.memberships.set(membershipKey{m.User, m.Group}, struct{}{})
 	}
 	for _, t := range x.Targets {
 		s.targets = s.targets.set(t.Entry, t)

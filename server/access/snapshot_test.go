@@ -17,6 +17,8 @@ func busy(t testing.TB) *company {
 	c := found(t)
 	c.do(access.ChangeSetting{By: local, Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed})
 	carol, bob := c.employ("carol"), c.employ("bob", store.RoleAdministrator, store.RoleAuditor)
+	c.group("dba", carol, bob)
+	c.do(c.vouched(&carol, "1"))
 	c.target("db1", "root", "deploy")
 	c.target("web1", "www")
 	c.grant(carol, "db1", 0, 0, "root", "deploy")
@@ -25,6 +27,8 @@ func busy(t testing.TB) *company {
 	c.wait(time.Second)
 	c.signIn(&carol)
 	c.refused(c.start(carol, "web1", "www"))
+	c.do(access.SetContact{By: carol.caller(), Email: "c@example.eu", Salt: c.random()})
+	c.do(c.recover("carol"))
 	return c
 }
 

@@ -31,15 +31,22 @@ type State struct {
 
 	users       table[store.UserID, User]
 	handles     table[store.Handle, store.UserID] // of users whose handle is known
+	identities  table[string, store.UserID]       // of users whose linked account is known
 	invitations table[store.Hash, invitation]
 	signIns     table[store.Index, SignIn]
 	tokens      table[store.Hash, store.Index] // of signIns
+	groups      table[store.Index, Group]
+	groupNames  table[store.GroupName, store.Index]
+	members     table[memberKey, store.Index] // the entry since which
+	memberships table[membershipKey, struct{}]
 	targets     table[store.Index, Target]
 	names       table[store.TargetName, store.Index]
 	grants      table[grantKey, Grant]
 	grantKeys   table[store.Index, grantKey]
 	sessions    table[store.SessionID, Session] // those that have not ended
 	refusals    table[refusal, store.Millis]    // of the last minute
+
+	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
 }
 
 // A User is a person.
@@ -51,7 +58,13 @@ type User struct {
 	Factors []Factor
 	// Recovery are the person's recovery codes; its Entry is 0 where there are none.
 	Recovery Recovery
+	// Contact commits to the person's e-mail address, whose text is in the side
+	// table; it is zero where there is none.
+	Contact store.Commitment
+	// SSO is the entry that links them to an account of the company's provider, or 0.
+	SSO store.Index
 
+	identity   store.Commitment // of that account
 	commitment store.Commitment // of the handle
 	invitation store.Hash       // the open invitation, or zero
 	signIns    []store.Index    // open sign-in sessions, oldest first
@@ -148,6 +161,8 @@ type SignIn struct {
 	Key       store.ClientKey
 	Source    store.Commitment
 	Machine   store.Commitment // or zero
+	SSO       store.Index      // the link by which its person came, or 0
+	SID       store.Hash       // of the provider's session, or zero
 
 	token store.Hash
 }
@@ -243,9 +258,14 @@ func New() State {
 		settings:    ordered[store.Setting, string](),
 		users:       byID[store.UserID, User](),
 		handles:     ordered[store.Handle, store.UserID](),
+		identities:  ordered[string, store.UserID](),
 		invitations: byHash[store.Hash, invitation](),
 		signIns:     ordered[store.Index, SignIn](),
 		tokens:      byHash[store.Hash, store.Index](),
+		groups:      ordered[store.Index, Group](),
+		groupNames:  ordered[store.GroupName, store.Index](),
+		members:     newTable[memberKey, store.Index](compareMemberKeys),
+		memberships: newTable[membershipKey, struct{}](compareMembershipKeys),
 		targets:     ordered[store.Index, Target](),
 		names:       ordered[store.TargetName, store.Index](),
 		grants:      newTable[grantKey, Grant](compareGrantKeys),

@@ -36,6 +36,9 @@ var (
 	RouteAnswer       = Route{"POST", "/v1/ceremonies/{id}/finish", WhoAnybody, "a passkey's assertion; a page's"}                                        // PasskeyRequest → PasskeyOutcome
 	RouteRegister     = Route{"POST", "/v1/ceremonies/{id}/register", WhoAnybody, "a new passkey; a page's"}                                              // PasskeyRequest → PasskeyOutcome
 	RouteDeny         = Route{"POST", "/v1/ceremonies/{id}/deny", WhoAnybody, "it was somebody else who asked; a page's"}                                 // → PasskeyOutcome
+	RouteSSO          = Route{"POST", "/v1/ceremonies/{id}/sso", WhoAnybody, "where the company's provider signs in; a page's"}                           // → SSOLocation
+	RouteSSOFinish    = Route{"POST", "/v1/sso/finish", WhoAnybody, "back from the provider; a page's"}                                                   // SSOFinishRequest → SSOOutcome
+	RouteSSOCode      = Route{"POST", "/v1/ceremonies/{id}/code", WhoAnybody, "a second factor after the provider; a page's"}                             // SSOCodeRequest → SSOOutcome
 	RouteDeviceFind   = Route{"POST", "/v1/device/find", WhoAnybody, "the sign-in whose code was typed; a page's"}                                        // DeviceFindRequest → DeviceFindResponse
 	RouteConfirm      = Route{"POST", "/v1/confirm", WhoSignedIn, "a page on which to touch a passkey"}                                                   // ConfirmRequest → ConfirmResponse
 	RouteConfirmWait  = Route{"POST", "/v1/confirm/wait", WhoSignedIn, "wait for it"}                                                                     // WaitRequest → WaitResponse
@@ -60,7 +63,15 @@ var (
 	RouteUsers        = Route{"GET", "/v1/admin/users", WhoReader, "all users"}                                                                           // → []User
 	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                                                  // AddUserRequest → AddUserResponse
 	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                                                    // → Empty
-	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // → AddUserResponse
+	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // InviteRequest → AddUserResponse
+	RouteContact      = Route{"POST", "/v1/contact", WhoSignedIn, "where one gets notices; of somebody else: administrator"}                              // ContactRequest → Empty
+	RouteUserSSO      = Route{"POST", "/v1/admin/users/{handle}/sso", WhoAdministrator, "link a user to an account of the company's provider"}            // LinkSSORequest → Empty
+	RouteGroups       = Route{"GET", "/v1/admin/groups", WhoReader, "all groups with their members"}                                                      // → []Group
+	RouteGroupAdd     = Route{"POST", "/v1/admin/groups", WhoAdministrator, "add a group"}                                                                // GroupRequest → Group
+	RouteGroupRename  = Route{"POST", "/v1/admin/groups/{name}", WhoAdministrator, "rename a group"}                                                      // GroupRequest → Empty
+	RouteGroupRemove  = Route{"DELETE", "/v1/admin/groups/{name}", WhoAdministrator, "remove a group"}                                                    // → Empty
+	RouteMemberAdd    = Route{"POST", "/v1/admin/groups/{name}/members", WhoAdministrator, "add somebody to a group"}                                     // MemberRequest → Empty
+	RouteMemberRemove = Route{"DELETE", "/v1/admin/groups/{name}/members/{handle}", WhoAdministrator, "take somebody out of a group"}                     // → Empty
 	RouteAllTargets   = Route{"GET", "/v1/admin/targets", WhoReader, "all targets"}                                                                       // → []TargetDetail
 	RouteScan         = Route{"POST", "/v1/admin/scan", WhoAdministrator, "read a host's keys"}                                                           // ScanRequest → ScanResponse
 	RouteTargetAdd    = Route{"POST", "/v1/admin/targets", WhoAdministrator, "register a target"}                                                         // AddTargetRequest → TargetDetail
@@ -73,6 +84,9 @@ var (
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
+
+	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
+	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
 )
 
 // Routes returns every route.
@@ -80,14 +94,17 @@ func Routes() []Route {
 	return []Route{
 		RouteInfo, RouteEnrollBegin, RouteEnrollFinish, RouteSignIn, RouteCheckpoint,
 		RouteSignInBegin, RouteRedeem, RouteEnrollKey, RouteAsk, RouteAnswer, RouteRegister, RouteDeny, RouteDeviceFind,
+		RouteSSO, RouteSSOFinish, RouteSSOCode,
 		RouteConfirm, RouteConfirmWait, RouteConfirmCode, RouteFactors, RouteFactorName, RouteFactorRemove,
 		RouteSignIns, RouteSignInEnd,
 		RouteSignOut, RouteStatus, RouteCertificate, RouteRecovery, RouteRenew, RouteTargets,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
+		RouteUserSSO, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteGrants, RouteGrantAdd, RouteGrantRemove,
+		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
 	}
 }
 

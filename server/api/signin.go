@@ -100,6 +100,43 @@ type EnrollPasskeyResponse struct {
 	RecoveryCodes []string `json:"recovery_codes"`
 }
 
+// SSOLocation says where a browser has to go: to the company's provider.
+type SSOLocation struct {
+	Location string `json:"location"`
+}
+
+// SSOFinishRequest is what the provider sent a browser back with.
+type SSOFinishRequest struct {
+	State  string `json:"state"`
+	Code   string `json:"code"`
+	Issuer string `json:"issuer"` // RFC 9207; empty where the provider does not name itself
+	Error  string `json:"error"`
+}
+
+// SSOCodeRequest is the code of an authenticator app, as a second factor.
+type SSOCodeRequest struct {
+	Code string `json:"code"`
+}
+
+// SSOOutcome is how a browser goes on: back to its program, or to a second factor.
+type SSOOutcome struct {
+	Redirect string     `json:"redirect,omitempty"`
+	Second   *SSOSecond `json:"second,omitempty"`
+}
+
+// SSOSecond is what is still asked for.
+type SSOSecond struct {
+	ID      string `json:"id"` // of the ceremony
+	Handle  string `json:"handle"`
+	Passkey bool   `json:"passkey"`
+	TOTP    bool   `json:"totp"`
+}
+
+// LinkSSORequest names the account of the provider that is somebody's.
+type LinkSSORequest struct {
+	Subject string `json:"subject"`
+}
+
 // DeviceFindRequest is the code that a machine shows.
 type DeviceFindRequest struct {
 	Code string `json:"code"`

@@ -194,30 +194,36 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// loadTexts reads the handles of all who ever were users. It goes by the entries
-// that name their commitments: most of the side table are the addresses of
-// sign-ins and sessions, as many as those.
+// loadTexts reads the handles of all who ever were users, and the accounts of the
+// company's provider that they were linked to. It goes by the entries that name
+// their commitments: most of the side table are the addresses of sign-ins and
+// sessions, as many as those.
 func loadTexts(ctx context.Context, b store.Backend) (map[store.Commitment]string, error) {
 	indexes, err := b.Find(ctx, store.Query{Type: store.TypeUserAdded})
 	if err != nil {
 		return nil, fmt.Errorf("reading handles: %w", err)
 	}
+	linked, err := b.Find(ctx, store.Query{Type: store.TypeSSOLinked})
+	if err != nil {
+		return nil, fmt.Errorf("reading links: %w", err)
+	}
+	indexes = append(indexes, linked...)
 	texts := make(map[store.Commitment]string, len(indexes))
 	for _, i := range indexes {
-		c, text, err := loadHandle(ctx, b, i)
+		c, text, err := loadName(ctx, b, i)
 		if errors.Is(err, store.ErrNotFound) {
 			continue // erased
 		} else if err != nil {
-			return nil, fmt.Errorf("reading the handle of entry %d: %w", i, err)
+			return nil, fmt.Errorf("reading the text of entry %d: %w", i, err)
 		}
 		texts[c] = text
 	}
 	return texts, nil
 }
 
-// loadHandle reads the handle that a user.added entry committed to. An opening
+// loadName reads the text that a user.added or sso.linked entry committed to. An opening
 // that does not open it is refused, so that nobody is renamed by the side table.
-func loadHandle(ctx context.Context, b store.Backend, i store.Index) (store.Commitment, string, error) {
+func loadName(ctx context.Context, b store.Backend, i store.Index) (store.Commitment, string, error) {
 	records, err := b.Records(ctx, i, 1)
 	if err != nil {
 		return store.Commitment{}, "", err
@@ -229,12 +235,18 @@ func loadHandle(ctx context.Context, b store.Backend, i store.Index) (store.Comm
 	if err != nil {
 		return store.Commitment{}, "", err
 	}
-	added, ok := e.Event.(*store.UserAdded)
-	if !ok {
+	var user store.UserID
+	var c store.Commitment
+	switch v := e.Event.(type) {
+	case *store.UserAdded:
+		user, c = v.User, v.Handle
+	case *store.SSOLinked:
+		user, c = v.User, v.Identity
+	default:
 		return store.Commitment{}, "", store.ErrCorrupt
 	}
-	text, err := readText(ctx, b, added.User, added.Handle)
-	return added.Handle, text, err
+	text, err := readText(ctx, b, user, c)
+	return c, text, err
 }
 
 // sealSnapshot encodes a state with the HMAC-SHA256 of size, root and data in

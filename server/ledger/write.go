@@ -192,7 +192,7 @@ func (l *Ledger) decide(batch []*request) *draft {
 // draw adds a decision's entries to the draft, all or none of them.
 func (l *Ledger) draw(d *draft, r *request, decision access.Decision, at store.Millis) error {
 	for _, o := range decision.Openings {
-		if o.Field == store.FieldHandle { // as loadTexts has it
+		if o.Field == store.FieldHandle || o.Field == store.FieldSSO { // as loadTexts has it
 			d.texts[o.Commit()] = o.Text
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -137,19 +136,12 @@ func (l *Login) mayGoOn(c *ceremony, client Client) error {
 	return l.Ledger.State().MayConfirmDevice(network(c.client.Source), network(client.Source))
 }
 
-// network is a source's prefix, or nothing where it is not known.
-func network(source netip.Addr) string {
-	if !source.IsValid() {
-		return ""
-	}
-	return prefix(source)
-}
-
 // An Outcome is how a browser goes on after its ceremony: to a program that waits
 // on the person's own machine, to making a passkey, or nowhere.
 type Outcome struct {
 	Redirect string
 	Create   json.RawMessage
+	Second   *SecondFactor // that is still asked for
 }
 
 // Answer takes what a browser made of Ask. What does not verify counts as a failure
@@ -167,7 +159,7 @@ func (l *Login) Answer(ctx context.Context, id string, browser, credential []byt
 		return Outcome{}, errors.Join(err, l.failed(ctx, speaksOf, client, err))
 	}
 	if c.purpose == PurposeSignIn {
-		return l.proven(c, assertion)
+		return l.proven(c, proof{user: assertion.User, assertion: &assertion})
 	}
 	confirm := access.ConfirmWithPasskey{SignIn: c.signIn, Assertion: assertion, Source: client.address()}
 	if err := l.draw(confirm.Salt[:]); err != nil {
@@ -189,7 +181,7 @@ func (l *Login) Answer(ctx context.Context, id string, browser, credential []byt
 
 // proven notes that somebody proved who they are, for a program that will fetch
 // its session. The sign-in itself is decided then.
-func (l *Login) proven(c *ceremony, a access.Assertion) (Outcome, error) {
+func (l *Login) proven(c *ceremony, p proof) (Outcome, error) {
 	code := make([]byte, idSize)
 	if err := l.draw(code); err != nil {
 		return Outcome{}, err
@@ -199,7 +191,7 @@ func (l *Login) proven(c *ceremony, a access.Assertion) (Outcome, error) {
 		if c.ended || c.proven != nil {
 			return errGone
 		}
-		c.proven, c.codeMade = &a, l.Now()
+		c.proven, c.codeMade = &p, l.Now()
 		if c.device == "" {
 			c.code = sha256.Sum256(code)
 			o.Redirect = "http://127.0.0.1:" + strconv.Itoa(int(c.wish.Port)) + "/?" + url.Values{
@@ -254,7 +246,7 @@ func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Sessio
 		return Session{}, ErrPending
 	}
 	// Whatever comes now, nobody fetches it a second time.
-	assertion, err := l.taken(c, r)
+	proven, err := l.taken(c, r)
 	if err != nil {
 		return Session{}, err
 	}
@@ -263,7 +255,7 @@ func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Sessio
 			return Session{}, err
 		}
 	}
-	u, ok := l.Ledger.State().User(assertion.User)
+	u, ok := l.Ledger.State().User(proven.user)
 	if !ok {
 		return Session{}, access.ErrPasskey
 	}
@@ -273,8 +265,25 @@ func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Sessio
 	}
 	at := entrance{client: c.client, device: r.Device, devices: devices, known: knows(devices, r.Device)}
 	at.client.Source = client.Source
+	return l.openProven(ctx, u, at, c.vouched, proven)
+}
+
+// openProven opens the session of somebody who proved who they are in a browser.
+func (l *Login) openProven(ctx context.Context, u access.User, at entrance, v *vouched, p proof) (Session, error) {
+	if v == nil {
+		return l.open(ctx, u, at, func(h access.Holder) access.Command {
+			return access.SignInWithPasskey{Assertion: *p.assertion, Holder: h}
+		})
+	}
+	sso := access.SignInWithSSO{
+		Identity: v.identity, SID: v.sid, User: u.ID, Assertion: p.assertion, Step: p.step, Counts: p.counts, Groups: v.groups,
+	}
+	if err := l.draw(sso.LinkSalt[:]); err != nil {
+		return Session{}, err
+	}
 	return l.open(ctx, u, at, func(h access.Holder) access.Command {
-		return access.SignInWithPasskey{Assertion: assertion, Holder: h}
+		sso.Holder = h
+		return sso
 	})
 }
 
@@ -293,15 +302,15 @@ func (l *Login) claimed(r Redemption, client Client) (*ceremony, error) {
 
 // taken ends a ceremony and returns what it proved, if the client can show that it
 // is the one that began it and that was redirected to.
-func (l *Login) taken(c *ceremony, r Redemption) (access.Assertion, error) {
+func (l *Login) taken(c *ceremony, r Redemption) (proof, error) {
 	l.ceremonies.mu.Lock()
 	defer l.ceremonies.mu.Unlock()
 	if l.ceremonies.open[c.id] != c {
-		return access.Assertion{}, errGone
+		return proof{}, errGone
 	}
 	delete(l.ceremonies.open, c.id)
 	if c.err != nil {
-		return access.Assertion{}, c.err
+		return proof{}, c.err
 	}
 	verifier, code := sha256.Sum256([]byte(r.Verifier)), store.Hash(sha256.Sum256(r.Code))
 	fits := subtle.ConstantTimeCompare(verifier[:], c.wish.Challenge[:])
@@ -313,7 +322,7 @@ func (l *Login) taken(c *ceremony, r Redemption) (access.Assertion, error) {
 		life = ceremonyLife
 	}
 	if fits != 1 || c.proven == nil || l.Now().Sub(c.codeMade) >= life {
-		return access.Assertion{}, errGone
+		return proof{}, errGone
 	}
 	return *c.proven, nil
 }

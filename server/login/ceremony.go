@@ -59,12 +59,24 @@ type ceremony struct {
 
 	browser   store.Hash // of the cookie of the browser that it belongs to
 	challenge *challenge // the one that may be answered, once
-	proven    *access.Assertion
+	errand    *ssoErrand // to the company's provider, which may be answered once
+	vouched   *vouched   // whom the provider vouched for
+	proven    *proof
 	code      store.Hash // of the redirect's code
 	codeMade  time.Time
 	over      chan struct{} // closed with the outcome
 	err       error         // the outcome, where it is none that was wished for
 	ended     bool
+}
+
+// A proof is how somebody proved who they are: with a passkey; or, where the
+// company's provider had vouched for them, with a code of the time step, or by that
+// alone.
+type proof struct {
+	user      store.UserID
+	assertion *access.Assertion
+	step      uint64
+	counts    bool
 }
 
 // end sets the outcome; the first one counts. The table's mutex is held.

@@ -23,6 +23,8 @@ type Config struct {
 	Log    *slog.Logger
 	// Browser is nil where there are no pages; then there are no passkeys.
 	Browser *Browser
+	// SSO is the company's OpenID provider, or nil.
+	SSO *SSO
 }
 
 // A Login enrols and signs in. Its methods may be called concurrently.
@@ -32,6 +34,8 @@ type Login struct {
 	decoy      decoys
 	ceremonies *ceremonies
 	passkeys   *passkeys // nil where there are none
+	provider   *provider // nil where there is none
+	logouts    *logouts
 }
 
 // New returns a Login.
@@ -44,6 +48,9 @@ func New(c Config) (*Login, error) {
 	}
 	l := &Login{
 		Config: c, attempts: &attempts{backend: c.Ledger.Backend, pending: map[string]uint64{}}, ceremonies: newCeremonies(c.Now),
+	}
+	if c.SSO != nil {
+		l.provider, l.logouts = newProvider(*c.SSO, c.Now), newLogouts()
 	}
 	var err error
 	if c.Browser != nil {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
-	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/vaultpam/vaultpam/server/access"
@@ -148,65 +147,6 @@ func (p *passkeys) created(u access.User, c *challenge, models []store.AAGUID, a
 	return key, nil
 }
 
-// onCurve refuses a key that no signature will ever verify with: its owner would
-// notice when they want to sign in.
-func onCurve(cose []byte) error {
-	key, err := webauthncose.ParsePublicKey(cose)
-	if err != nil {
-		return err
-	}
-	if ec, ok := key.(webauthncose.EC2PublicKeyData); ok {
-		point, err := ec.ToECDSA()
-		if err != nil {
-			return err
-		}
-		_, err = point.ECDH()
-		return err
-	}
-	return nil
-}
-
-// attested holds a credential's attestation to the makers that the company knows.
-// The library has verified that the statement fits the credential; whose statement
-// it is, is asked here. It looks at the very statement that the library verified,
-// and only in the formats in which the first certificate of x5c is the one that
-// signed (WebAuthn Level 3, sections 8.2 and 8.3): elsewhere a maker's certificate,
-// which is no secret, would prove nothing.
-func (p *passkeys) attested(made *protocol.AttestationObject) error {
-	refused := &access.Refusal{
-		Kind:    access.Forbidden,
-		Message: "this server accepts certain models of authenticators, and this one does not prove which it is",
-		Hint:    "use a security key that your company gives out",
-	}
-	format := protocol.AttestationFormat(made.Format)
-	chain, ok := made.AttStatement["x5c"].([]any)
-	if !ok || len(chain) == 0 || p.roots == nil || format != protocol.AttestationFormatPacked && format != protocol.AttestationFormatTPM {
-		return refused
-	}
-	others := x509.NewCertPool()
-	var leaf *x509.Certificate
-	for i, c := range chain {
-		der, _ := c.([]byte)
-		cert, err := x509.ParseCertificate(der)
-		switch {
-		case err != nil:
-			return refused
-		case i == 0:
-			leaf = cert
-		default:
-			others.AddCert(cert)
-		}
-	}
-	// What authenticators show lives longer than their batch's certificate.
-	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots: p.roots, Intermediates: others, CurrentTime: leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	if err != nil {
-		return refused
-	}
-	return nil
-}
-
 // get asks for an assertion: of that user, or of whoever has a passkey here where
 // there is no user.
 func (p *passkeys) get(u *access.User, now time.Time) (json.RawMessage, *challenge, error) {
@@ -277,16 +217,19 @@ type passkeyError struct {
 func (e *passkeyError) Unwrap() []error { return []error{e.Refusal, e.found} }
 
 // LogValue says what was wrong in words for operators; the person is told less.
-// What the library adds to its own words are bytes that the browser sent.
+// What the library found in the way, or compared, is a stranger's text and is left
+// out.
 func (e *passkeyError) LogValue() slog.Value {
 	var detailed *protocol.Error
 	switch {
-	case errors.As(e.found, &detailed):
-		return slog.StringValue(detailed.Type + ": " + detailed.Details)
 	case errors.Is(e.found, errClientData):
 		return slog.StringValue(e.found.Error())
+	case !errors.As(e.found, &detailed):
+		return slog.StringValue("it can't be read")
+	case detailed.Err != nil:
+		return slog.StringValue(detailed.Type)
 	}
-	return slog.StringValue("it can't be read")
+	return slog.StringValue(detailed.Type + ": " + detailed.Details)
 }
 
 // badPasskey answers whatever does not verify.

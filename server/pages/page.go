@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// A Page is one of the pages of this package: Enrol, SignIn, Device, Message.
+// A Page is one of the pages of this package: Enrol, SignIn, Device, SSO, Message.
 type Page interface {
 	// template is the name of the page's template, without ".html".
 	template() string
@@ -56,6 +56,14 @@ type Device struct {
 	Server string
 }
 
+// SSO is the page to which the company's provider sends a browser back. Its script
+// hands on what stands in the address, and asks for a second factor where one is
+// wanted.
+type SSO struct {
+	Server   string
+	Provider string // as people call it
+}
+
 // A Message is a page that only says something: a refusal, or what became of a
 // link.
 type Message struct {
@@ -69,12 +77,14 @@ var (
 	_ Page = Enrol{}
 	_ Page = SignIn{}
 	_ Page = Device{}
+	_ Page = SSO{}
 	_ Page = Message{}
 )
 
 func (Enrol) template() string   { return "enrol" }
 func (SignIn) template() string  { return "signin" }
 func (Device) template() string  { return "device" }
+func (SSO) template() string     { return "sso" }
 func (Message) template() string { return "message" }
 
 var errServer = errors.New("a page without the server's name")
@@ -89,6 +99,16 @@ func (e Enrol) check() error {
 func (d Device) check() error {
 	if d.Server == "" {
 		return errServer
+	}
+	return nil
+}
+
+func (s SSO) check() error {
+	if s.Server == "" {
+		return errServer
+	}
+	if s.Provider == "" {
+		return errors.New("a page that does not say who vouched")
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func New() (*Pages, error) {
 		return nil, fmt.Errorf("reading the pages' files: %w", err)
 	}
 	p := &Pages{templates: map[string]*template.Template{}, static: static}
-	for _, page := range []Page{Enrol{}, SignIn{}, Device{}, Message{}} {
+	for _, page := range []Page{Enrol{}, SignIn{}, Device{}, SSO{}, Message{}} {
 		name := page.template()
 		t, err := template.New("layout.html").Option("missingkey=error").
 			Funcs(template.FuncMap{"static": static.path}).

@@ -78,8 +78,8 @@ func (a *Authenticator) verified(is bool) error {
 	})
 }
 
-// Touch makes the authenticator answer as soon as it is asked. What asked before goes
-// on waiting, until the page gives up and asks again.
+// Touch makes the authenticator answer as soon as it is asked again. What it was
+// asked meanwhile stays without an answer.
 func (a *Authenticator) Touch() error { return a.present(true) }
 
 // Wait makes it wait for a touch that does not come.

@@ -98,7 +98,7 @@ func (b *Browser) Complained() ([]string, error) {
 	select {
 	case <-b.console.next():
 		return b.Complaints(), nil
-	case <-time.After(patience):
-		return nil, fmt.Errorf("the browser complained of nothing within %s", patience)
+	case <-time.After(b.patience):
+		return nil, fmt.Errorf("the browser complained of nothing within %s", b.patience)
 	}
 }

@@ -17,8 +17,8 @@ import (
 func (b *Browser) Window() (*Browser, error) {
 	said := &console{}
 	tab, end := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(said.hear))
-	w := &Browser{ctx: tab, console: said, ended: end}
-	if err := w.do(chromedp.Func(prepare), chromedp.Func(focus)); err != nil {
+	w := &Browser{ctx: tab, console: said, ended: end, patience: b.patience}
+	if err := w.do(chromedp.Func(focus)); err != nil {
 		end()
 		return nil, fmt.Errorf("opening a window: %w", err)
 	}

@@ -1,0 +1,307 @@
+package access
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A Group is a named set of people.
+type Group struct {
+	Entry store.Index
+	Name  store.GroupName
+}
+
+// memberKey orders memberships by group, membershipKey the same ones by user.
+type memberKey struct {
+	group store.Index
+	user  store.UserID
+}
+
+type membershipKey struct {
+	user  store.UserID
+	group store.Index
+}
+
+func compareMemberKeys(a, b memberKey) int {
+	return cmp.Or(cmp.Compare(a.group, b.group), bytes.Compare(a.user[:], b.user[:]))
+}
+
+func compareMembershipKeys(a, b membershipKey) int {
+	return cmp.Or(bytes.Compare(a.user[:], b.user[:]), cmp.Compare(a.group, b.group))
+}
+
+// Group returns a group by the index of its entry.
+func (s State) Group(entry store.Index) (Group, bool) { return s.groups.get(entry) }
+
+// GroupByName returns a group by name.
+func (s State) GroupByName(name store.GroupName) (Group, bool) {
+	entry, ok := s.groupNames.get(name)
+	if !ok {
+		return Group{}, false
+	}
+	return s.groups.get(entry)
+}
+
+// Groups yields all groups in the order of their names.
+func (s State) Groups() iter.Seq[Group] {
+	return func(yield func(Group) bool) {
+		for _, entry := range s.groupNames.all() {
+			if g, ok := s.groups.get(entry); ok && !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// GroupsOf yields the groups that a user belongs to, oldest first.
+func (s State) GroupsOf(user store.UserID) iter.Seq[Group] {
+	return func(yield func(Group) bool) {
+		for k := range s.memberships.from(membershipKey{user: user}) {
+			if k.user != user {
+				return
+			}
+			if g, ok := s.groups.get(k.group); ok && !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// Members yields the users who belong to a group, in the order of their IDs.
+func (s State) Members(group store.Index) iter.Seq[User] {
+	return func(yield func(User) bool) {
+		for k := range s.members.from(memberKey{group: group}) {
+			if k.group != group {
+				return
+			}
+			if u, ok := s.users.get(k.user); ok && !yield(u) {
+				return
+			}
+		}
+	}
+}
+
+// Member returns the entry since which a user belongs to a group, and whether
+// they do.
+func (s State) Member(group store.Index, user store.UserID) (store.Index, bool) {
+	return s.members.get(memberKey{group, user})
+}
+
+// AddGroup adds a group without members.
+type AddGroup struct {
+	By   Caller
+	Name string
+}
+
+func (c AddGroup) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	name, err := s.freeGroupName(c.Name)
+	if err != nil {
+		return Decision{}, err
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.GroupAdded{Name: name}}}, nil
+}
+
+// RenameGroup gives a group another name. It stays the same group: who belongs to
+// it and what stands on it does not change.
+type RenameGroup struct {
+	By    Caller
+	Group store.GroupName
+	Name  string
+}
+
+func (c RenameGroup) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	g, ok := s.GroupByName(c.Group)
+	if !ok {
+		return Decision{}, noGroup(c.Group)
+	}
+	name, err := s.freeGroupName(c.Name)
+	if err != nil {
+		return Decision{}, err
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.GroupRenamed{Group: g.Entry, Name: name}}}, nil
+}
+
+// freeGroupName parses a name that no group has.
+func (s State) freeGroupName(text string) (store.GroupName, error) {
+	name, err := store.ParseGroupName(text)
+	if err != nil {
+		return "", invalid(err)
+	}
+	if _, ok := s.GroupByName(name); ok {
+		return "", &Refusal{Kind: Conflict, Message: fmt.Sprintf("there is a group %s already", name), Hint: "vaultpam admin group ls"}
+	}
+	return name, nil
+}
+
+// RemoveGroup takes a group out, with its memberships.
+type RemoveGroup struct {
+	By   Caller
+	Name store.GroupName
+}
+
+func (c RemoveGroup) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	g, ok := s.GroupByName(c.Name)
+	if !ok {
+		return Decision{}, noGroup(c.Name)
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.GroupRemoved{Group: g.Entry}}}, nil
+}
+
+// AddMember adds somebody to a group. An administrator can't add themselves, for
+// the reason that they can't grant themselves access: a group may hold grants, now
+// or later.
+type AddMember struct {
+	By    Caller
+	Group store.GroupName
+	User  store.Handle
+}
+
+func (c AddMember) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	g, u, err := s.groupAndUser(c.Group, c.User)
+	if err != nil {
+		return Decision{}, err
+	}
+	if _, ok := s.Member(g.Entry, u.ID); ok {
+		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s belongs to group %s already", u.Handle, g.Name), Hint: "vaultpam admin group ls"}
+	}
+	if u.ID == actor.User && s.Setting(store.SettingSelfGrant) != store.SelfGrantAllowed {
+		return Decision{}, &Refusal{
+			Kind:    Forbidden,
+			Message: "an administrator can't add themselves to a group",
+			Hint:    "ask another administrator; a company with only one sets: vaultpamd setting self-grant allowed",
+		}
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.MemberAdded{Group: g.Entry, User: u.ID}}}, nil
+}
+
+// RemoveMember takes somebody out of a group.
+type RemoveMember struct {
+	By    Caller
+	Group store.GroupName
+	User  store.Handle
+}
+
+func (c RemoveMember) decide(s State, now store.Millis) (Decision, error) {
+	actor, err := s.administrator(c.By, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	g, u, err := s.groupAndUser(c.Group, c.User)
+	if err != nil {
+		return Decision{}, err
+	}
+	if _, ok := s.Member(g.Entry, u.ID); !ok {
+		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s does not belong to group %s", u.Handle, g.Name), Hint: "vaultpam admin group ls"}
+	}
+	return Decision{Actor: actor, Events: []store.Event{&store.MemberRemoved{Group: g.Entry, User: u.ID}}}, nil
+}
+
+func (s State) groupAndUser(name store.GroupName, handle store.Handle) (Group, User, error) {
+	g, ok := s.GroupByName(name)
+	if !ok {
+		return Group{}, User{}, noGroup(name)
+	}
+	u, ok := s.UserByHandle(handle)
+	if !ok {
+		return Group{}, User{}, noUser(handle)
+	}
+	return g, u, nil
+}
+
+func noGroup(n store.GroupName) error {
+	return &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no group %s", n), Hint: "vaultpam admin group ls"}
+}
+
+func (a *applier) groupAdded(e *store.GroupAdded) error {
+	if _, ok := a.groupNames.get(e.Name); ok {
+		return errors.New("the name is taken")
+	}
+	a.groups = a.groups.set(a.entry.Index, Group{Entry: a.entry.Index, Name: e.Name})
+	a.groupNames = a.groupNames.set(e.Name, a.entry.Index)
+	return nil
+}
+
+func (a *applier) groupRenamed(e *store.GroupRenamed) error {
+	g, ok := a.groups.get(e.Group)
+	if !ok {
+		return errNoGroup
+	}
+	if _, ok := a.groupNames.get(e.Name); ok {
+		return errors.New("the name is taken")
+	}
+	a.groupNames = a.groupNames.drop(g.Name).set(e.Name, g.Entry)
+	g.Name = e.Name
+	a.groups = a.groups.set(g.Entry, g)
+	return nil
+}
+
+func (a *applier) groupRemoved(e *store.GroupRemoved) error {
+	g, ok := a.groups.get(e.Group)
+	if !ok {
+		return errNoGroup
+	}
+	for u := range a.Members(g.Entry) {
+		a.dropMember(g.Entry, u.ID)
+	}
+	a.groupNames = a.groupNames.drop(g.Name)
+	a.groups = a.groups.drop(g.Entry)
+	return nil
+}
+
+func (a *applier) memberAdded(e *store.MemberAdded) error {
+	if _, ok := a.groups.get(e.Group); !ok {
+		return errNoGroup
+	}
+	if _, err := a.mustUser(e.User); err != nil {
+		return err
+	}
+	if _, ok := a.Member(e.Group, e.User); ok {
+		return errors.New("the user belongs to the group already")
+	}
+	a.members = a.members.set(memberKey{e.Group, e.User}, a.entry.Index)
+	a.memberships = a.memberships.set(membershipKey{e.User, e.Group}, struct{}{})
+	return nil
+}
+
+func (a *applier) memberRemoved(e *store.MemberRemoved) error {
+	if _, ok := a.Member(e.Group, e.User); !ok {
+		return errors.New("the user does not belong to the group")
+	}
+	a.dropMember(e.Group, e.User)
+	return nil
+}
+
+var errNoGroup = errors.New("no such group")
+
+// leaveGroups takes out a user who is removed.
+func (a *applier) leaveGroups(user store.UserID) {
+	for g := range a.GroupsOf(user) {
+		a.dropMember(g.Entry, user)
+	}
+}
+
+func (a *applier) dropMember(group store.Index, user store.UserID) {
+	a.members = a.members.drop(memberKey{group, user})
+	a.memberships = a.memberships.drop(membershipKey{user, group})
+}
