@@ -137,8 +137,11 @@ func webComplains(_ *world, _ *script, win *window, args []string) error {
 	if err != nil {
 		return err
 	}
-	got := win.Complaints()
-	if len(got) == 0 || slices.ContainsFunc(got, func(c string) bool { return !pattern.MatchString(c) }) {
+	got, err := win.Complained()
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(got, func(c string) bool { return !pattern.MatchString(c) }) {
 		return fmt.Errorf("the browser complains %q, want about %q alone", got, pattern)
 	}
 	return nil

@@ -19,7 +19,6 @@ func TestS19Redeem(t *testing.T) {
 	k, _ := o.enrolPasskey("carol")
 	thief := login.Client{Source: home.Source, Key: store.ClientKey{9}}
 	for name, change := range map[string]func(*login.Redemption, *program){
-		"no code":          func(r *login.Redemption, _ *program) { r.Code = nil },
 		"another code":     func(r *login.Redemption, _ *program) { r.Code = random(32) },
 		"a code cut off":   func(r *login.Redemption, _ *program) { r.Code = r.Code[:31] },
 		"a longer code":    func(r *login.Redemption, _ *program) { r.Code = append(r.Code, 0) },
@@ -86,6 +85,31 @@ func TestS19RedeemOnce(t *testing.T) {
 	if n := len(o.entries(store.TypeSignInSucceeded)); n != 1 {
 		t.Errorf("%d sign-ins", n)
 	}
+}
+
+// TestS19NoCodeYet: a program that waits for its redirect hears when it was turned
+// down. Without the code it gets nothing, and takes nothing from who has it.
+func TestS19NoCodeYet(t *testing.T) {
+	o := found(t)
+	k, _ := o.enrolPasskey("carol")
+	p := o.loopback(home)
+	good := p.redemption(p.touch(k))
+	none := good
+	none.Code = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := o.Redeem(ctx, none, p.client); !errors.Is(err, login.ErrPending) {
+		t.Errorf("without a code: %v, want pending", err)
+	}
+	if _, err := o.Redeem(t.Context(), good, p.client); err != nil {
+		t.Errorf("with the code, afterwards: %v", err)
+	}
+	p = o.loopback(home)
+	if err := o.Deny(p.begun.ID, random(32), home.Source); err != nil {
+		t.Fatal(err)
+	}
+	_, err := o.Redeem(t.Context(), login.Redemption{ID: p.begun.ID, Verifier: p.verifier}, p.client)
+	wantKind(t, "turned down", err, access.Forbidden)
 }
 
 // TestS19NobodyConfirmed: before anybody confirmed it there is nothing to fetch,

@@ -56,7 +56,7 @@ func (v *visitor) authenticator(k browser.Kind) *browser.Authenticator {
 // in it.
 func (v *visitor) complains(with string) {
 	v.Helper()
-	if got := v.Complaints(); len(got) != 1 || !strings.Contains(got[0], with) {
+	if got, err := v.Complained(); err != nil || len(got) != 1 || !strings.Contains(got[0], with) {
 		v.Errorf("the browser complains %q, want once about %q", got, with)
 	}
 }

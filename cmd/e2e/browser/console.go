@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
@@ -12,8 +13,9 @@ import (
 
 // A console keeps what pages complain of.
 type console struct {
-	mu   sync.Mutex // guards what follows
-	said []string
+	mu    sync.Mutex // guards what follows
+	said  []string
+	heard chan struct{} // closed with the next complaint; nil while nobody waits
 }
 
 // hear is called by chromedp for every event of the window, and must be quick.
@@ -54,6 +56,26 @@ func (c *console) note(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.said = append(c.said, fmt.Sprintf(format, args...))
+	if c.heard != nil {
+		close(c.heard)
+		c.heard = nil
+	}
+}
+
+// next is closed when there is a complaint.
+func (c *console) next() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := make(chan struct{})
+	switch {
+	case len(c.said) > 0:
+		close(next)
+	case c.heard == nil:
+		c.heard = next
+	default:
+		return c.heard
+	}
+	return next
 }
 
 // ignore takes chromedp's own log, which is about the protocol.
@@ -68,4 +90,15 @@ func (b *Browser) Complaints() []string {
 	said := b.console.said
 	b.console.said = nil
 	return said
+}
+
+// Complained is Complaints for who knows that there is one: it may come a moment
+// after what the page did. It waits for the first.
+func (b *Browser) Complained() ([]string, error) {
+	select {
+	case <-b.console.next():
+		return b.Complaints(), nil
+	case <-time.After(b.patience):
+		return nil, fmt.Errorf("the browser complained of nothing within %s", b.patience)
+	}
 }

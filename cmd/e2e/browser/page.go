@@ -12,7 +12,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// Click clicks on the control with this accessible name, once there is one.
+// Click clicks on the control with this accessible name, once there is one. Where an
+// act leads to another page, See that page first: Chromium, asked for the controls of
+// a page that it is just leaving, has been seen to answer nothing any more.
 func (b *Browser) Click(name string) error {
 	return b.act("clicking on", name, func(ctx context.Context, t *chromedp.Target, c control) error {
 		x, y, err := centre(ctx, t, c)
