@@ -165,7 +165,7 @@ func TestR3JournalCutAnywhere(t *testing.T) {
 	w := wreck(t, 3)
 	from := firstWrite + 2*bolt.PageSize
 	written := w.journal[from : from+bolt.PageSize]
-	whole := len(bytes.TrimRight(written, "\x00"))
+	whole, cuts := len(bytes.TrimRight(written, "\x00")), 0
 	for n := range whole + 2 {
 		for with, lost := range map[byte][2]int{0: {n, len(written)}, 0xa5: {0, n}} { // its end is lost, or its beginning
 			if with != 0 && n%campaign(16, 1) != 0 {
@@ -178,12 +178,14 @@ func TestR3JournalCutAnywhere(t *testing.T) {
 			if bytes.Equal(page, written) {
 				want = w.heads[3].Size
 			}
+			cuts++
 			w.patch(t, from, page)
 			if got, err := w.size(t); err != nil || got != want {
 				t.Fatalf("bytes %v of %d lost: %d entries, error %v, want %d", lost, whole, got, err, want)
 			}
 		}
 	}
+	t.Logf("%d cuts of a write of %d bytes", cuts, whole)
 	w.patch(t, from, written[:whole/2])
 	w.patch(t, from+whole/2, make([]byte, bolt.PageSize-whole/2))
 	b := open(t, filepath.Dir(w.path))
@@ -254,11 +256,12 @@ func TestR3CommitCutAnywhere(t *testing.T) {
 // were acknowledged, and the ledger does not open without them. What it no longer
 // needs may be damaged.
 func TestS40DamagedJournal(t *testing.T) {
-	w := wreck(t, 4)
+	w, bits := wreck(t, 4), 0
 	for n := range 3 { // of four
 		from := firstWrite + n*bolt.PageSize
 		written := w.journal[from : from+bolt.PageSize]
 		for at := 0; at < len(bytes.TrimRight(written, "\x00")); at += campaign(7, 1) {
+			bits++
 			page := bytes.Clone(written)
 			page[at] ^= 1 << (at % 8)
 			w.patch(t, from, page)
@@ -268,6 +271,7 @@ func TestS40DamagedJournal(t *testing.T) {
 		}
 		w.patch(t, from, written)
 	}
+	t.Logf("%d bits", bits)
 	page := func(b []byte, n int) []byte { return b[firstWrite+n*bolt.PageSize:][:bolt.PageSize] }
 	for name, change := range map[string]func([]byte) []byte{
 		"a write gone":           func(b []byte) []byte { clear(page(b, 1)); return b },
