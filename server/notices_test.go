@@ -46,6 +46,7 @@ func newPostbox(t *testing.T) *postbox {
 	ended.Go(func() { _ = s.Serve(l) }) // ended by Close
 	t.Cleanup(func() {
 		_ = s.Close()
+		_ = l.Close() // Serve may not have begun with it yet
 		ended.Wait()
 	})
 	_, port, err := net.SplitHostPort(l.Addr().String())

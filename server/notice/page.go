@@ -83,25 +83,22 @@ func (p *page) when() string { return moment(p.e.Time) }
 
 func moment(m store.Millis) string { return m.Time().Format(time.DateTime + " MST") }
 
-// source is the address that the entry's person came from: that of the sign-in
-// that was decided with the entry, or of the one that they were signed in by.
+// source is the address that a sign-in or an enrolment came from, where the ledger
+// says that for certain: that of the sign-in session that a factor was added in,
+// or was opened by it. Any other address of the person's would only lull them.
 func (p *page) source() string {
-	if in, ok := p.e.Event.(*store.SignInSucceeded); ok {
-		return p.text(in.Source)
-	}
-	q := store.Query{Type: store.TypeSignInSucceeded, User: p.user, From: p.e.Index, Limit: 1}
-	for _, e := range p.find(q) {
-		if in, ok := e.Event.(*store.SignInSucceeded); ok && e.Time == p.e.Time && e.Actor == p.e.Actor {
-			return p.text(in.Source)
+	switch e := p.e.Event.(type) {
+	case *store.SignInSucceeded:
+		return p.text(e.Source)
+	case *store.FactorEnrolled:
+		q := store.Query{Type: store.TypeSignInSucceeded, User: p.user, From: p.e.Index, Limit: 1}
+		if e.SignIn != 0 {
+			q.From, q.To = e.SignIn, e.SignIn+1
 		}
-	}
-	if p.e.Index == 0 || p.e.Actor.User != p.user {
-		return unknownSource
-	}
-	q.From, q.To, q.Order = 0, p.e.Index, store.NewestFirst
-	for _, e := range p.find(q) {
-		if in, ok := e.Event.(*store.SignInSucceeded); ok {
-			return p.text(in.Source)
+		for _, found := range p.find(q) {
+			if in, ok := found.Event.(*store.SignInSucceeded); ok && (e.SignIn != 0 || in.Factor == p.e.Index && found.Time == p.e.Time) {
+				return p.text(in.Source)
+			}
 		}
 	}
 	return unknownSource

@@ -114,6 +114,7 @@ func newPostFor(t testing.TB, kind postKind, ip net.IP) *post {
 	ended.Go(func() { _ = s.Serve(l) }) // ended by Close
 	t.Cleanup(func() {
 		_ = s.Close()
+		_ = l.Close() // Serve may not have begun with it yet
 		ended.Wait()
 	})
 	return p

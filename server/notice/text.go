@@ -53,7 +53,7 @@ func (p *page) codesMade() {
 		}
 	}
 	p.about("New recovery codes for %s at %s", p.person(), p.n.Name)
-	p.say("%d recovery codes were made for %s at %s, from %s. Those from before count no more.", e.Count, p.person(), p.when(), p.source())
+	p.say("%d recovery codes were made for %s at %s. Those from before count no more.", e.Count, p.person(), p.when())
 	p.notYou()
 }
 
