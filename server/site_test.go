@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,6 +113,7 @@ type site struct {
 	stop  func() error // ends Run and returns what it returned
 	ended chan struct{}
 	admin *resident
+	roots *x509.CertPool // that browsers know
 }
 
 // A resident is somebody with an authenticator.
@@ -200,7 +202,7 @@ func (s *site) open() *server.Node {
 
 func (s *site) options() server.Options {
 	return server.Options{
-		Environment: s.env, Dir: s.dir, Version: "v0",
+		Environment: s.env, Dir: s.dir, Version: "v0", Roots: s.roots,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
