@@ -172,7 +172,7 @@ func TestStatic(t *testing.T) {
 			named[m[1]] = true
 		}
 	}
-	if len(named) != 5 {
+	if len(named) != 6 {
 		t.Errorf("the pages name %v, want a style, an icon and four scripts", named)
 	}
 	imported := regexp.MustCompile(`from "\./([^"]+)"`)
