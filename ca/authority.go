@@ -104,7 +104,7 @@ func (a *Authority) Sign(u *Unsigned) (*ssh.Certificate, error) {
 	if u.kind != a.kind {
 		return nil, fmt.Errorf("signing %v certificate: %w: this is the %v CA", u.kind, ErrWrongType, a.kind)
 	}
-	if !bytes.Equal(u.cert.SignatureKey.Marshal(), a.encoded) {
+	if !bytes.Equal(marshal(u.cert.SignatureKey), a.encoded) {
 		return nil, fmt.Errorf("signing %v certificate: %w: built for another key", u.kind, ErrForeign)
 	}
 	if !u.used.CompareAndSwap(false, true) {

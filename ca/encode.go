@@ -1,10 +1,10 @@
 package ca
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 
 	"golang.org/x/crypto/ssh"
@@ -19,7 +19,7 @@ import (
 // The caller has looked at the keys: x/crypto panics over the type of one that
 // it does not know.
 func encode(cert *ssh.Certificate) ([]byte, error) {
-	key, authority := cert.Key.Marshal(), cert.SignatureKey.Marshal()
+	key, authority := marshal(cert.Key), marshal(cert.SignatureKey)
 	// What follows the name in a key's encoding stands in the certificate too.
 	if len(key) < 4 || uint64(binary.BigEndian.Uint32(key)) > uint64(len(key)-4) {
 		return nil, fmt.Errorf("%w: unreadable key", ErrMalformed)
@@ -49,6 +49,17 @@ func encode(cert *ssh.Certificate) ([]byte, error) {
 	return slices.Clip(b), nil
 }
 
+// marshal is Marshal of the key, without its reflection where the key is Ed25519.
+func marshal(key ssh.PublicKey) []byte {
+	if k, ok := key.(ssh.CryptoPublicKey); ok && key.Type() == ssh.KeyAlgoED25519 {
+		if point, ok := k.CryptoPublicKey().(ed25519.PublicKey); ok {
+			b := make([]byte, 0, 4+len(ssh.KeyAlgoED25519)+4+len(point))
+			return appendString(appendString(b, ssh.KeyAlgoED25519), []byte(point))
+		}
+	}
+	return key.Marshal()
+}
+
 // AuthorizedKey returns the text form of a signed certificate, as a line of a
 // -cert.pub file without its end: the type and the base64 of its encoding.
 func AuthorizedKey(cert *ssh.Certificate) (string, error) {
@@ -70,8 +81,13 @@ func AuthorizedKey(cert *ssh.Certificate) (string, error) {
 // appendOptions appends critical options or extensions: sorted by name, and a
 // value that is not empty as a string within a string.
 func appendOptions(b []byte, options map[string]string) []byte {
+	names := make([]string, 0, 8) // of the five extensions and two options that there are
+	for name := range options {
+		names = append(names, name)
+	}
+	slices.Sort(names)
 	return appendList(b, func(b []byte) []byte {
-		for _, name := range slices.Sorted(maps.Keys(options)) {
+		for _, name := range names {
 			b = appendString(b, name)
 			b = appendList(b, func(b []byte) []byte {
 				if value := options[name]; value != "" {

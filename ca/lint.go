@@ -46,7 +46,7 @@ func lint(kind Kind, tbs []byte) (*ssh.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bytes.Equal(cert.Key.Marshal(), cert.SignatureKey.Marshal()) {
+	if bytes.Equal(marshal(cert.Key), marshal(cert.SignatureKey)) {
 		return nil, fmt.Errorf("%w: the authority's own key", ErrKey)
 	}
 	if kind < User || kind > Emergency || cert.CertType != certType(kind) {

@@ -6,20 +6,32 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// browserPage holds where the server sends a browser to its own pages: nothing that
-// it says makes this machine open anything else.
+// browserPage holds where the server sends a browser to the form that its pages
+// have, so that this machine opens nothing but an https page of some server, and no
+// script that starts the browser finds anything to read in it.
 func (c *Client) browserPage(r api.BrowserResponse) error {
 	u, err := url.Parse(r.URL)
-	if err != nil || u.Scheme != "https" || u.User != nil || u.Host == "" || Clean(r.URL) != r.URL || len(r.URL) > 512 || r.ID == "" {
+	if err != nil || u.User != nil || u.Host == "" || len(r.URL) > 512 || r.ID == "" {
 		return fmt.Errorf("%w: not a page of its own", ErrAnswer)
 	}
-	return api.CheckHost(u.Host)
+	path, ok := strings.CutPrefix(r.URL, "https://"+u.Host+"/")
+	if !ok || strings.ContainsFunc(path, func(r rune) bool { return !strings.ContainsRune(pageRunes, r) }) {
+		return fmt.Errorf("%w: not a page of its own", ErrAnswer)
+	}
+	if err := api.CheckHost(u.Host); err != nil {
+		return fmt.Errorf("%w: a page of no host", ErrAnswer)
+	}
+	return nil
 }
+
+// pageRunes are what the paths of pages are made of.
+const pageRunes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_/"
 
 // BeginBrowserSignIn asks for a page on which to sign in. The client must have a
 // key, and verifier is a secret that nobody has seen yet.

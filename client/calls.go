@@ -152,18 +152,67 @@ func (c *Client) AddUser(ctx context.Context, handle store.Handle, roles []store
 	for i, r := range roles {
 		words[i] = string(r)
 	}
-	r, err := call[api.AddUserResponse](ctx, c, request{
-		route: api.RouteUserAdd, body: api.AddUserRequest{Handle: string(handle), Roles: words},
-	})
+	return c.AddPerson(ctx, api.AddUserRequest{Handle: string(handle), Roles: words})
+}
+
+// AddPerson is AddUser for somebody with an address. Where the invitation is sent
+// to it, the answer holds none.
+func (c *Client) AddPerson(ctx context.Context, q api.AddUserRequest) (api.AddUserResponse, error) {
+	r, err := call[api.AddUserResponse](ctx, c, request{route: api.RouteUserAdd, body: q})
+	if q.Send {
+		return sent(r, err)
+	}
 	return invited(r, err)
 }
 
 // InviteUser makes a new invitation for a user.
 func (c *Client) InviteUser(ctx context.Context, handle store.Handle) (api.AddUserResponse, error) {
 	r, err := call[api.AddUserResponse](ctx, c, request{
-		route: api.RouteUserInvite, path: []string{string(handle)}, body: api.Empty{},
+		route: api.RouteUserInvite, path: []string{string(handle)}, body: api.InviteRequest{},
 	})
 	return invited(r, err)
+}
+
+// SendInvitation makes a new invitation for a user and has it sent to their
+// address. Nobody else sees it.
+func (c *Client) SendInvitation(ctx context.Context, handle store.Handle) (api.AddUserResponse, error) {
+	return sent(call[api.AddUserResponse](ctx, c, request{
+		route: api.RouteUserInvite, path: []string{string(handle)}, body: api.InviteRequest{Send: true},
+	}))
+}
+
+// sent holds the answer to an invitation that goes by mail alone.
+func sent(r api.AddUserResponse, err error) (api.AddUserResponse, error) {
+	if err != nil {
+		return r, err
+	}
+	if r.Invitation != "" {
+		return api.AddUserResponse{}, fmt.Errorf("%w: an invitation that was to be sent", ErrAnswer)
+	}
+	return held(r, store.ParseHandle, r.User.Handle)
+}
+
+// SetContact says where somebody gets notices: the caller, where no handle is
+// named. Without an address they get none.
+func (c *Client) SetContact(ctx context.Context, handle store.Handle, email store.Email) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteContact, body: api.ContactRequest{Handle: string(handle), Email: string(email)}})
+	return err
+}
+
+// Recovery returns the recovery of an administrator that is under way; its Entry
+// is 0 where there is none.
+func (c *Client) Recovery(ctx context.Context) (api.AdminRecovery, error) {
+	r, err := call[api.AdminRecovery](ctx, c, request{route: api.RouteAdminRecovery})
+	if err != nil || r.Entry == 0 {
+		return api.AdminRecovery{}, err
+	}
+	return held(r, store.ParseHandle, r.Handle)
+}
+
+// StopRecovery stops it.
+func (c *Client) StopRecovery(ctx context.Context) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteAdminRecoveryStop})
+	return err
 }
 
 func invited(r api.AddUserResponse, err error) (api.AddUserResponse, error) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -38,14 +39,15 @@ func Secret() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// NewLoopback listens on a port that the system picks. Close it.
-func NewLoopback() (*Loopback, error) {
+// NewLoopback listens on a port that the system picks. Close it; ctx bounds the
+// listening's beginning alone.
+func NewLoopback(ctx context.Context) (*Loopback, error) {
 	state, err := Secret()
 	if err != nil {
 		return nil, err
 	}
 	// Not "localhost", which may be more than this machine's loopback address.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the browser: %w", err)
 	}
@@ -94,13 +96,13 @@ func (l *Loopback) answer(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	query := r.URL.Query()
+	query, bad := url.ParseQuery(r.URL.RawQuery)
 	code, err := base64.RawURLEncoding.DecodeString(query.Get("code"))
 	switch {
 	// A name that was made to lead here (DNS rebinding) is not this address.
 	case r.Host != l.listener.Addr().String():
 		http.Error(w, "this is not a page", http.StatusMisdirectedRequest)
-	case r.Method != http.MethodGet || r.URL.Path != "/" || len(query) != 2 || len(query["code"]) != 1 || len(query["state"]) != 1:
+	case bad != nil || r.Method != http.MethodGet || r.URL.Path != "/" || len(query) != 2 || len(query["code"]) != 1 || len(query["state"]) != 1:
 		http.Error(w, "there is nothing here", http.StatusNotFound)
 	case subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(l.state)) != 1:
 		http.Error(w, "this is not the sign-in that this machine waits for", http.StatusForbidden)
@@ -109,7 +111,7 @@ func (l *Loopback) answer(w http.ResponseWriter, r *http.Request) {
 	default:
 		select {
 		case l.code <- code:
-			fmt.Fprintln(w, "Signed in. You can close this window and go back to the terminal.")
+			fmt.Fprintln(w, "Done. Your terminal goes on by itself. You can close this window.")
 		default:
 			http.Error(w, "this was used already", http.StatusGone)
 		}

@@ -49,7 +49,7 @@ const (
 
 // savedSession is the session file. Exactly one of its fields is set.
 type savedSession struct {
-	Secret  []byte `json:"secret,omitempty"`  // the token, then the seed of the key
+	Session []byte `json:"session,omitempty"` // the token, then the seed of the key
 	Keyring string `json:"keyring,omitempty"` // the entry's user name there
 }
 
@@ -63,7 +63,7 @@ func (h *Home) SaveSession(ctx context.Context, s Session) (place string, err er
 		return "", err
 	}
 	held := slices.Concat(s.Token, s.Key.Seed())
-	saved, place := savedSession{Secret: held}, h.path(sessionFile)
+	saved, place := savedSession{Session: held}, h.path(sessionFile)
 	if h.ring != nil {
 		// Before the file says so: a process that dies in between leaves the
 		// earlier session, or none, and an entry in the keyring that the next
@@ -94,14 +94,14 @@ func (h *Home) Session(ctx context.Context) (Session, error) {
 		return Session{}, fmt.Errorf("%w: %s is damaged", ErrNotSignedIn, h.path(sessionFile))
 	}
 	if saved.Keyring != "" {
-		if saved.Secret, err = h.fromKeyring(ctx, saved.Keyring); err != nil {
+		if saved.Session, err = h.fromKeyring(ctx, saved.Keyring); err != nil {
 			return Session{}, fmt.Errorf("%w: the keyring has no sign-in to give: %w", ErrNotSignedIn, err)
 		}
 	}
-	if len(saved.Secret) != secretSize {
+	if len(saved.Session) != secretSize {
 		return Session{}, fmt.Errorf("%w: %s is damaged", ErrNotSignedIn, h.path(sessionFile))
 	}
-	return Session{Token: saved.Secret[:tokenSize], Key: ed25519.NewKeyFromSeed(saved.Secret[tokenSize:])}, nil
+	return Session{Token: saved.Session[:tokenSize], Key: ed25519.NewKeyFromSeed(saved.Session[tokenSize:])}, nil
 }
 
 func (h *Home) fromKeyring(ctx context.Context, user string) ([]byte, error) {

@@ -35,6 +35,7 @@ func newPast(t *testing.T) *past {
 		p.target("db2") // in the same millisecond
 		carol := p.added("carol", "engineer")
 		p.clock.turn(time.Minute)
+		p.confirmed(carol)
 		p.grant("carol", "db1", time.Time{})
 		p.grant("carol", "db2", p.clock.now().Add(time.Hour))
 		cert := p.certificate(carol)
@@ -59,6 +60,14 @@ func newPast(t *testing.T) *past {
 	must[api.Empty](p.site, p.admin, "DELETE", "/v1/admin/targets/old", nil)
 	p.readAll()
 	return p
+}
+
+// confirmed proves that somebody is there, who gives their factor a name.
+func (p *past) confirmed(who *resident) {
+	p.t.Helper()
+	must[api.Empty](p.site, who, "POST", api.RouteConfirmCode.Path, api.ConfirmCodeRequest{Code: p.code(who), Device: who.device})
+	factor := must[[]api.Factor](p.site, who, "GET", api.RouteFactors.Path, nil)[0]
+	must[api.Empty](p.site, who, "POST", fmt.Sprintf("/v1/factors/%d", factor.ID), api.FactorNameRequest{Name: "my phone"})
 }
 
 // readAll reads the ledger as it was stored, past the server's own index.
@@ -105,11 +114,27 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, 0
 	case *store.FactorEnrolled:
 		return v.User, 0
+	case *store.FactorNamed:
+		return v.User, 0
+	case *store.FactorRemoved:
+		return v.User, 0
+	case *store.FactorCloned:
+		return v.User, 0
+	case *store.SignInConfirmed:
+		return v.User, 0
 	case *store.SignInSucceeded:
 		return v.User, 0
 	case *store.SignInStopped:
 		return v.User, 0
 	case *store.RecoveryCreated:
+		return v.User, 0
+	case *store.UserContact:
+		return v.User, 0
+	case *store.RecoveryBegun:
+		return v.User, 0
+	case *store.RecoveryStopped:
+		return v.User, 0
+	case *store.RecoveryFinished:
 		return v.User, 0
 	case *store.SignInEnded:
 		return v.User, 0
@@ -182,7 +207,7 @@ func (p *past) naive(q question) []uint64 {
 
 func (p *past) questions() []question {
 	size := uint64(len(p.entries))
-	kinds := []string{"", "certificate.issued", "session.started", "user.removed", "target.added", "ledger.created"}
+	kinds := []string{"", "signin.confirmed", "factor.named", "certificate.issued", "session.started", "user.removed", "target.added", "ledger.created"}
 	users := []string{"", "carol", "erin", "dana", adminIs}
 	for id := range p.handles {
 		users = append(users, id.String())

@@ -113,12 +113,12 @@ func (l *burden) stop() []uint64 {
 }
 
 // commitmentsOf finds every commitment in an event by its type, so that no event
-// is forgotten.
+// is forgotten. One that is zero commits to nothing.
 func commitmentsOf(e store.Event) []store.Commitment {
 	var all []store.Commitment
 	body := reflect.ValueOf(e).Elem()
 	for i := range body.NumField() {
-		if c, ok := body.Field(i).Interface().(store.Commitment); ok {
+		if c, ok := body.Field(i).Interface().(store.Commitment); ok && c != (store.Commitment{}) {
 			all = append(all, c)
 		}
 	}

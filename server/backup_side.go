@@ -8,7 +8,8 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// sideTables are the tables that a backup takes.
+// sideTables are the tables that a backup takes. SideNotices is not among them:
+// what was waiting to be sent then is old, or was sent meanwhile.
 func sideTables() []store.SideTable {
 	return []store.SideTable{store.SideOpenings, store.SideSecrets, store.SideAttempts}
 }
@@ -99,6 +100,8 @@ func (l *later) add(e *store.Entry) {
 	switch v := e.Event.(type) {
 	case *store.UserAdded:
 		l.openings[v.Handle], l.users[v.User] = true, true
+	case *store.UserContact:
+		l.openings[v.Email] = true
 	case *store.SignInSucceeded:
 		l.openings[v.Source] = true
 	case *store.SignInFailed:

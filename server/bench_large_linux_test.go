@@ -90,7 +90,7 @@ func openYear(b *testing.B, bin string, entries int) *yearNode {
 	}
 	b.Cleanup(c.Close)
 	for i, handle := range handles {
-		u := &benchUser{handle: store.Handle(handle), session: client.Session{Token: came[handle].token, Key: yearKey()}, pin: pin}
+		u := &benchUser{handle: store.Handle(handle), session: client.Session{Token: came[handle].token, Key: residentKey}, pin: pin}
 		if u.client, err = c.WithSession(u.session); err != nil {
 			b.Fatal(err)
 		}

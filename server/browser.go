@@ -112,6 +112,7 @@ func (n *Node) withPages(apis http.Handler) http.Handler {
 		id, isSignIn := strings.CutPrefix(r.URL.Path, signInPage)
 		switch reads := r.Method == http.MethodGet || r.Method == http.MethodHead; {
 		case reads && strings.HasPrefix(r.URL.Path, "/static/"):
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 			static.ServeHTTP(w, r)
 		case reads && r.URL.Path == enrolPage:
 			n.enrolPage(w, r)
@@ -130,7 +131,7 @@ func (n *Node) withPages(apis http.Handler) http.Handler {
 }
 
 func (n *Node) enrolPage(w http.ResponseWriter, r *http.Request) {
-	n.show(w, r, http.StatusOK, pages.Enrol{Server: n.serverAsTyped(), PasskeyRefusal: n.passkeyRefusal()})
+	n.show(w, r, http.StatusOK, pages.Enrol{Server: n.serverAsTyped(), PasskeyRefusal: n.noPasskeys()})
 }
 
 func (n *Node) devicePage(w http.ResponseWriter, r *http.Request) {

@@ -41,6 +41,10 @@ type Config struct {
 	// AttestationRoots is a PEM file with the certificates of those makers of
 	// authenticators whose models the setting "authenticators" names.
 	AttestationRoots string `yaml:"attestation_roots,omitempty" env:"VAULTPAMD_ATTESTATION_ROOTS"`
+	// RecoverPause is how long the administrators have to stop a recovery, from 1h
+	// to 168h; empty is DefaultRecoverPause.
+	RecoverPause string        `yaml:"recover_pause,omitempty" env:"VAULTPAMD_RECOVER_PAUSE"`
+	Notices      NoticesConfig `yaml:"notices,omitempty"`
 	// SSO is the company's OpenID provider. Without an issuer there is none.
 	SSO SSOConfig `yaml:"sso,omitempty"`
 }
@@ -221,6 +225,15 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.SSO.check(); err != nil {
+		return err
+	}
+	if err := checkPath("attestation_roots", c.AttestationRoots); err != nil {
+		return err
+	}
+	if err := c.Notices.check(); err != nil {
+		return err
+	}
+	if _, err := c.recoverPause(); err != nil {
 		return err
 	}
 	_, _, err := c.checkTime()

@@ -61,8 +61,8 @@ func (c TLSConfig) check(name string) error {
 	for _, f := range []struct{ field, path string }{
 		{"tls.cert", c.Cert}, {"tls.key", c.Key}, {"tls.directory_ca", c.DirectoryCA},
 	} {
-		if f.path != "" && (!filepath.IsAbs(f.path) || oneLine(f.path) != f.path) {
-			return fmt.Errorf("%s: %q: want the whole path of a file, such as /etc/ssl/vaultpam/file.pem", f.field, f.path)
+		if err := checkPath(f.field, f.path); err != nil {
+			return err
 		}
 	}
 	if c.Directory != "" && !isDirectory(c.Directory) {
@@ -109,4 +109,12 @@ func (c TLSConfig) checkACME(name string) error {
 func isDirectory(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && u.Fragment == "" && oneLine(s) == s
+}
+
+// checkPath refuses what names another file in another working directory.
+func checkPath(field, path string) error {
+	if path != "" && (!filepath.IsAbs(path) || oneLine(path) != path) {
+		return fmt.Errorf("%s: %q: want the whole path of a file, such as /etc/ssl/vaultpam/file.pem", field, path)
+	}
+	return nil
 }

@@ -16,8 +16,11 @@ type Dir string
 // Config is the configuration file.
 func (d Dir) Config() string { return filepath.Join(string(d), "vaultpam.yaml") }
 
-func (d Dir) keys() string       { return filepath.Join(string(d), "keys") }
-func (d Dir) ledger() string     { return filepath.Join(string(d), "ledger.db") }
+func (d Dir) keys() string   { return filepath.Join(string(d), "keys") }
+func (d Dir) ledger() string { return filepath.Join(string(d), "ledger.db") }
+
+// journal is there while a server writes, and after one that was killed.
+func (d Dir) journal() string    { return d.ledger() + ".journal" }
 func (d Dir) recordings() string { return filepath.Join(string(d), "recordings") }
 func (d Dir) tls() string        { return filepath.Join(string(d), "tls") }
 

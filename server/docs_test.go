@@ -31,7 +31,7 @@ var kinds = []struct {
 	{api.KindInternal, "something that the server does not explain to strangers; its log does"},
 }
 
-func reference() []byte {
+func reference(types map[string]string) []byte {
 	var b strings.Builder
 	b.WriteString(`# The HTTPS API
 
@@ -39,23 +39,32 @@ Written from the table of routes by ` + "`go test ./server -run TestAPIReference
 
 JSON over HTTPS (TLS 1.3), on the address that ` + "`public.https`" + ` names. Clients recognise the server by the pin in their
 invitation, the SHA-256 hash of its certificate's SubjectPublicKeyInfo. The types of requests and answers, field by field, are
-in [types.go](../server/api/types.go).
+in [types.go](../server/api/types.go) and [signin.go](../server/api/signin.go).
 
 ## Who is calling
 
 ` + fmt.Sprintf("`%s: Bearer TOKEN`", api.TokenHeader) + ` with the token of a sign-in session: 32 bytes in base64url without padding. It counts in this header and
-nowhere else. Holding a certificate gives no right here. An access is held to the column "who" before the body is read, and a
-command again where it is decided.
+nowhere else. Holding a certificate gives no right here.
+
+` + fmt.Sprintf("`%s: v1 KEY TIME SIGNATURE`", api.ProofHeader) + ` proves that the call was made by the client that holds the key of its sign-in session: an Ed25519 public
+key and its signature in base64url without padding, and the seconds since the Unix epoch, at most ` + fmt.Sprintf("%.0f", api.ProofLife.Minutes()) + ` minutes off the server's
+clock. What is signed are these lines, each with a line feed: ` + "`vaultpam-proof-v1`" + `, the method, the request target as it stands in the
+request line, TIME, the SHA-256 hash of the token in hex (of nothing where there is none), and that of the body. A session's
+calls are signed with the key that signed the call which opened it; a token without that key opens nothing. A call for
+` + "`anybody`" + ` need not be signed, but a proof that is there has to be right.
+
+No body is read for a token that is not one of an open session. An access is held to the column "who" before anything is done,
+and a command again where it is decided.
 
 ` + "`anybody` needs nothing; `signed-in` a sign-in session; a role also a person who holds it. Of several roles one suffices." + `
 
 ## Routes
 
-| method | path | who | what |
-|---|---|---|---|
+| method | path | who | what | request → answer |
+|---|---|---|---|---|
 `)
 	for _, r := range api.Routes() {
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", r.Method, r.Path, r.Who, strings.ReplaceAll(r.Does, "|", `\|`))
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", r.Method, r.Path, r.Who, strings.ReplaceAll(r.Does, "|", `\|`), types[r.Pattern()])
 	}
 	fmt.Fprintf(&b, `
 POST takes exactly one JSON value of at most %d bytes, without unknown fields; where there is nothing to say, nothing or `+"`{}`"+`.
@@ -85,7 +94,7 @@ here say so.
 | method | path | what |
 |---|---|---|
 `)
-	for _, r := range []api.Route{server.RouteLocalStatus, server.RouteLocalSetup, server.RouteLocalSetting, server.RouteLocalClock, server.RouteLocalBackup} {
+	for _, r := range []api.Route{server.RouteLocalStatus, server.RouteLocalSetup, server.RouteLocalSetting, server.RouteLocalSettings, server.RouteLocalClock, server.RouteLocalBackup, server.RouteLocalRecovery, server.RouteLocalRecover, server.RouteLocalRecoveryStop} {
 		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", r.Method, r.Path, r.Does)
 	}
 	return []byte(b.String())
@@ -99,7 +108,7 @@ func TestAPIReference(t *testing.T) {
 	if diff := cmp.Diff(words(t, filepath.Join("api", "error.go"), "Kind"), have); diff != "" {
 		t.Errorf("kinds of errors (-) and those of the page (+):\n%s", diff)
 	}
-	golden(t, filepath.Join("..", "docs", "api.md"), reference())
+	golden(t, filepath.Join("..", "docs", "api.md"), reference(routeTypes(t)))
 }
 
 // Every setting, every variable and every file of a data directory has its line.

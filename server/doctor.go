@@ -78,6 +78,7 @@ func Doctor(ctx context.Context, env Environment, r DoctorRequest, found func(Ob
 	d.ssh(ctx)
 	d.certificate()
 	d.passkeys()
+	d.notices(ctx)
 	return ctx.Err()
 }
 

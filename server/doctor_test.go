@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"crypto/sha256"
+	"html"
 	"net"
 	"os"
 	"path/filepath"
@@ -8,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/vaultpam/vaultpam/server"
+	"github.com/vaultpam/vaultpam/server/api"
 )
 
 // observed is what Doctor says of a site, by name; several lines of one name are
@@ -73,8 +78,10 @@ func localhost(t *testing.T, name string, env map[string]string) *site {
 func TestDoctor(t *testing.T) {
 	at := newHand().now()
 	ca := newWebCA(t, at)
-	p := newPair(t, ca.issue("localhost", around(at)))
+	shown := ca.issue("localhost", around(at))
+	p := newPair(t, shown)
 	s := localhost(t, "localhost", map[string]string{"VAULTPAMD_TLS_MODE": "file", "VAULTPAMD_TLS_CERT": p.cert, "VAULTPAMD_TLS_KEY": p.key})
+	s.shows(ca, shown)
 	r := server.DoctorRequest{Roots: ca.pool()}
 	s.expects(s.observed(r), map[string]string{
 		"configuration": "well right", "keys": "well whole", "clock": "well ", "disk": "well GiB are free",
@@ -87,6 +94,7 @@ func TestDoctor(t *testing.T) {
 		"configuration": "well right", "keys": "well whole", "clock": "well ledger's last entry is of 2026-08-01 12:00 UTC",
 		"https": "well 127.0.0.1:", "ssh": "well and localhost:", "certificate": "well for localhost", "passkeys": "well passkeys: ready",
 	})
+	s.refusesPasskeys("")
 	s.clock.turn(-time.Minute)
 	s.expects(s.observed(r), map[string]string{"clock": "ill it is 1m0s behind the ledger's last entry"})
 	s.clock.turn(time.Minute)
@@ -170,7 +178,47 @@ func TestDoctorOfPasskeys(t *testing.T) {
 				want["certificate"] = "ill " + c.tells
 			}
 			s.expects(got, want)
+			if c.tells != "" {
+				return // it does not start
+			}
+			s.shows(ca, c.cert).run()
+			s.refusesPasskeys(strings.TrimPrefix(got["passkeys"].Says, "browsers will refuse them, because "))
 		})
+	}
+}
+
+// shows says that the server shows a certificate of its own.
+func (s *site) shows(ca *webCA, cert issued) *site {
+	s.t.Helper()
+	s.roots = ca.pool()
+	if cert.leaf != nil {
+		sum := sha256.Sum256(cert.leaf.RawSubjectPublicKeyInfo)
+		s.begun.Invitation.Pin = sum[:]
+	}
+	return s
+}
+
+// refusesPasskeys holds what people are told who enrol, and programs that ask, to
+// what the doctor said; without a reason they are asked for passkeys.
+func (s *site) refusesPasskeys(why string) {
+	s.t.Helper()
+	inv, err := api.ParseInvitation(s.begun.Invitation.String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	told, kinds := "", []string{"passkey", "totp"}
+	if why != "" {
+		told, kinds = "Browsers will refuse passkeys here, because "+why+".", kinds[1:]
+	}
+	begun := must[api.EnrollBeginResponse](s, nil, "POST", api.RouteEnrollBegin.Path, api.EnrollBeginRequest{Token: inv.Token[:]})
+	if begun.PasskeyRefusal != told || begun.Passkey != nil {
+		s.t.Errorf("who enrols is told %q, want %q", begun.PasskeyRefusal, told)
+	}
+	if page := html.UnescapeString(string(s.ask("GET", "/enroll", nil, nil).body)); !strings.Contains(page, ">"+told+"</p>") {
+		s.t.Errorf("the page does not say %q", told)
+	}
+	if diff := cmp.Diff(kinds, must[api.Info](s, nil, "GET", api.RouteInfo.Path, nil).Factors); diff != "" {
+		s.t.Errorf("programs are told of factors: %s", diff)
 	}
 }
 

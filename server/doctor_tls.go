@@ -53,26 +53,35 @@ func issuer(c *x509.Certificate) string {
 
 // passkeys says whether browsers will make and use passkeys with this server.
 func (d *doctor) passkeys() {
-	reasons, do := nameRefusals(d.config)
-	if d.chain == nil {
-		if len(reasons) == 0 {
-			d.untold("passkeys", "the name is right, and there is no certificate to look at")
-			return
-		}
-	} else if err := browserRefusal(d.chain, d.config.Name, d.r.Roots, d.env.Now()); err != nil {
-		reasons = append(reasons, err.Error())
-		if do == "" {
-			do = doVerify
-			if d.config.TLS.Mode == TLSSelfSigned {
+	why, do := passkeyRefusal(d.config, d.chain, d.r.Roots, d.env.Now())
+	switch {
+	case why != "":
+		d.ill("passkeys", do, "browsers will refuse them, because %s", why)
+	case d.chain == nil:
+		d.untold("passkeys", "the name is right, and there is no certificate to look at")
+	default:
+		d.well("passkeys", "ready")
+	}
+}
+
+// passkeyRefusal is why browsers will make no passkeys with a server, as far as the
+// chain of its certificate is known, and what its administrator does about it. It
+// is "" where they will.
+func passkeyRefusal(c Config, chain []*x509.Certificate, roots *x509.CertPool, now time.Time) (why, do string) {
+	reasons, do := nameRefusals(c)
+	if chain != nil {
+		if err := browserRefusal(chain, c.Name, roots, now); err != nil {
+			reasons = append(reasons, err.Error())
+			switch {
+			case do != "":
+			case c.TLS.Mode == TLSSelfSigned:
 				do = doSelf
+			default:
+				do = doVerify
 			}
 		}
 	}
-	if len(reasons) == 0 {
-		d.well("passkeys", "ready")
-		return
-	}
-	d.ill("passkeys", do, "browsers will refuse them, because %s", strings.Join(reasons, ", and "))
+	return strings.Join(reasons, ", and "), do
 }
 
 // nameRefusals are the reasons in the server's names: passkeys are bound to a

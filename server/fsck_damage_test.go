@@ -154,6 +154,13 @@ func ledgerDamages() []damage {
 		{"ledger of another format", func(h *hurt) {
 			h.bend("meta", []byte("format"), func([]byte) []byte { return []byte("vaultpam ledger 9") })
 		}},
+		{"journal that others may read", func(h *hurt) { h.write("ledger.db.journal", ""); h.chmod("ledger.db.journal", 0o640) }},
+		{"journal gone", func(h *hurt) {
+			h.db(func(tx *bbolt.Tx) error {
+				meta := tx.Bucket([]byte("meta"))
+				return errors.Join(meta.Put([]byte("journal"), make([]byte, 24)), meta.Put([]byte("format"), []byte("vaultpam ledger 1, journal 1")))
+			})
+		}},
 		{"birth changed", func(h *hurt) { h.bend("entries", index(0), flip(-40)) }},
 		{"entry changed", func(h *hurt) { h.bend("entries", index(5), flip(-3)) }},
 		{"entry that is none", func(h *hurt) { h.bend("entries", index(5), func([]byte) []byte { return []byte{0xff} }) }},

@@ -22,6 +22,7 @@ func (c *check) checkFiles() {
 	c.checkConfig()
 	c.checkPrivate(string(c.dir), 0o700, "")
 	c.checkPrivate(c.dir.ledger(), 0o600, "")
+	c.checkPrivate(c.dir.journal(), 0o600, "")
 	c.checkKeys()
 	c.checkTLS()
 }

@@ -17,6 +17,7 @@ import (
 var (
 	anyUser    = regexp.MustCompile(`u:[a-z2-7]{26}`)
 	anySession = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+	anyLength  = regexp.MustCompile(`should have \d+`)
 	anyVersion = regexp.MustCompile(`version \d+, want \d+`)
 	anyHash    = regexp.MustCompile(`[0-9a-f]{64}`)
 )
@@ -33,6 +34,7 @@ func described(t *testing.T, env server.Environment, dir server.Dir) string {
 	}
 	said := strings.ReplaceAll(text.String(), string(dir), "DIR")
 	said = anySession.ReplaceAllString(said, "SESSION")
+	said = anyLength.ReplaceAllString(said, "should have N")
 	said = anyVersion.ReplaceAllString(said, "version N, want M")
 	return anyHash.ReplaceAllString(anyUser.ReplaceAllString(said, "USER"), "HASH")
 }

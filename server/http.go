@@ -127,11 +127,20 @@ func (n *Node) identify(w http.ResponseWriter, r *http.Request, route api.Route,
 	if header := r.Header.Get(api.ProofHeader); header != "" {
 		key, err := api.Proved(header, api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, n.Now())
 		if err != nil {
-			return nil, api.NewError(api.KindUnauthenticated, "set this machine's clock right, then: vaultpam login", "%v", err)
+			return nil, unproved(err)
 		}
 		c.caller.Key = key
 	}
 	return body, n.admit(route.Who, c.caller)
+}
+
+// unproved answers a proof that proves nothing.
+func unproved(err error) error {
+	hint := "vaultpam login"
+	if wrong, ok := errors.AsType[*api.ProofError](err); ok && wrong.Skew != 0 {
+		hint = "set this machine's clock right, then the same again"
+	}
+	return api.NewError(api.KindUnauthenticated, hint, "%v", err)
 }
 
 // admit holds a caller to the roles of a route. Commands are held to them again

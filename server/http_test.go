@@ -106,7 +106,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	type ask struct{ method, path string }
 	asks := []ask{
 		{"GET", "/"}, {"GET", "/v1"}, {"GET", "/v1/"}, {"GET", "/v1/info/"}, {"GET", "/v2/info"}, {"GET", "//v1/info"},
-		{"GET", "/v1/../v1/info"}, {"GET", "/v1/./info"}, {"GET", "/v1//info"}, {"GET", "/v1/entries/"}, {"GET", "/enroll"},
+		{"GET", "/v1/../v1/info"}, {"GET", "/v1/./info"}, {"GET", "/v1//info"}, {"GET", "/v1/entries/"}, {"GET", "/enroll/"}, {"POST", "/enroll"}, {"GET", "/device/x"}, {"GET", "/signin"}, {"GET", "/signin/x/y"}, {"PUT", "/signin/x"},
 		{"GET", "/v1/%2e%2e/v1/info"}, {"GET", "/v1/info%00"}, {"GET", "/v1/info%2f"}, {"GET", "/index.html"}, {"GET", "/favicon.ico"},
 		{"GET", "/v1/local/status"}, {"POST", "/v1/local/setting"}, // the socket's alone
 		{"BREW", "/v1/info"}, {"OPTIONS", "/v1/info"}, {"TRACE", "/v1/info"},
@@ -172,6 +172,45 @@ func TestEveryAnswerCarriesTheHeaders(t *testing.T) {
 	}
 }
 
+// A page gives its browser a cookie that no other origin and no script gets at, and
+// that opens nothing.
+func TestS21PagesAndTheirCookie(t *testing.T) {
+	s := populated(t)
+	for path, status := range map[string]int{"/enroll": http.StatusOK, "/device": http.StatusOK, "/signin/no-such": http.StatusNotFound} {
+		page := func(cookie string) answer {
+			r := s.request("GET", path, nil, nil)
+			r.Header.Del(api.ProofHeader)
+			if cookie != "" {
+				r.Header.Set("Cookie", cookie)
+			}
+			return s.do(r)
+		}
+		a := page("")
+		policy := a.header.Get("Content-Security-Policy")
+		if a.status != status || a.header.Get("Content-Type") != "text/html; charset=utf-8" || a.header.Get("Strict-Transport-Security") != "max-age=31536000" ||
+			a.header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(policy, "default-src 'none'; ") || !strings.Contains(policy, "; frame-ancestors 'none'; ") {
+			t.Errorf("%s: %d %v", path, a.status, a.header)
+		}
+		cookies := (&http.Response{Header: a.header}).Cookies()
+		if len(cookies) != 1 {
+			t.Fatalf("%s: cookies %v", path, cookies)
+		}
+		c := cookies[0]
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || len(c.Value) != 43 {
+			t.Errorf("%s: %+v", path, c)
+		}
+		if again := page(c.Name + "=" + c.Value); again.header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: another cookie for a browser that has one", path)
+		}
+		if other := page(c.Name + "=" + c.Value[:42]).header.Get("Set-Cookie"); other == "" || strings.Contains(other, c.Value) {
+			t.Errorf("%s: a cookie that is none is left: %q", path, other)
+		}
+		r := s.request("GET", api.RouteStatus.Path, nil, nil)
+		r.Header.Set("Cookie", c.Name+"="+c.Value)
+		s.refused(s.do(r), http.StatusUnauthorized)
+	}
+}
+
 func TestS21CrossOriginCallsAreRefused(t *testing.T) {
 	s := populated(t)
 	for name, header := range map[string][2]string{
@@ -185,11 +224,11 @@ func TestS21CrossOriginCallsAreRefused(t *testing.T) {
 			if r.Method == http.MethodGet {
 				continue // reads nothing without the token, which a browser does not have
 			}
-			req, err := http.NewRequestWithContext(t.Context(), r.Method, "https://"+s.https+r.Path, strings.NewReader("{}"))
-			if err != nil {
-				t.Fatal(err)
+			var body any
+			if r.Method == http.MethodPost {
+				body = "{}"
 			}
-			req.Header.Set(api.TokenHeader, "Bearer "+tokenText(s.admin.token))
+			req := s.request(r.Method, r.Path, s.admin.token, body)
 			req.Header.Set(header[0], header[1])
 			a := s.do(req)
 			if e := s.refused(a, http.StatusForbidden); !strings.Contains(e.Detail, "origin") {

@@ -19,7 +19,9 @@ var (
 	RouteLocalSetup   = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
 	RouteLocalClock   = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
 	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
-	RouteLocalSSO     = api.Route{Method: "POST", Path: "/v1/local/sso", Who: api.WhoAnybody, Does: "what somebody's claims would give"}
+	// RouteLocalSettings lists what the settings are.
+	RouteLocalSettings = api.Route{Method: "GET", Path: "/v1/local/settings", Who: api.WhoAnybody, Does: "all settings"}
+	RouteLocalSSO      = api.Route{Method: "POST", Path: "/v1/local/sso", Who: api.WhoAnybody, Does: "what somebody's claims would give"}
 )
 
 // LocalStatus says how the server is.
@@ -30,6 +32,10 @@ type LocalStatus struct {
 	Targets  int      `json:"targets"`
 	// LastEntry is the time of the ledger's last entry.
 	LastEntry time.Time `json:"last_entry"`
+	// Administrators counts those who have enrolled, and Mailed those of them who
+	// have an address for notices.
+	Administrators int `json:"administrators"`
+	Mailed         int `json:"mailed"`
 }
 
 // LocalScript is the script that sets a target up.
@@ -37,10 +43,12 @@ type LocalScript struct {
 	Script string `json:"script"`
 }
 
-// LocalSetting changes a setting.
+// LocalSetting changes a setting, or says what it is.
 type LocalSetting struct {
 	Setting string `json:"setting"`
 	Value   string `json:"value"`
+	// Default is what counts where nobody has decided; it is only in answers.
+	Default string `json:"default,omitempty"`
 }
 
 func (n *Node) localHandler() http.Handler {
@@ -48,7 +56,11 @@ func (n *Node) localHandler() http.Handler {
 		on(n, RouteLocalStatus, n.localStatus),
 		on(n, RouteLocalSetup, n.localSetup),
 		on(n, RouteLocalSetting, n.localSetting),
+		on(n, RouteLocalSettings, n.localSettings),
 		on(n, RouteLocalClock, n.localClock),
+		on(n, RouteLocalRecovery, n.localRecovery),
+		on(n, RouteLocalRecover, n.localRecover),
+		on(n, RouteLocalRecoveryStop, n.localRecoveryStop),
 		on(n, RouteLocalSSO, n.localSSO),
 		{RouteLocalBackup, n.localBackup},
 	})
@@ -65,8 +77,14 @@ func (n *Node) Describe() LocalStatus {
 	for range s.Sessions() {
 		r.Sessions++
 	}
-	for range s.Users() {
+	for u := range s.Users() {
 		r.Users++
+		if u.Has(store.RoleAdministrator) && u.Enrolled() {
+			r.Administrators++
+			if u.Contact != (store.Commitment{}) {
+				r.Mailed++
+			}
+		}
 	}
 	for range s.Targets() {
 		r.Targets++
@@ -84,6 +102,14 @@ func (n *Node) localSetting(ctx context.Context, _ call, q LocalSetting) (api.Em
 		By: access.Caller{Local: true}, Setting: store.Setting(q.Setting), Value: q.Value,
 	})
 	return api.Empty{}, err
+}
+
+func (n *Node) localSettings(context.Context, call, api.Empty) ([]LocalSetting, error) {
+	s, all := n.ledger.State(), []LocalSetting{}
+	for _, name := range store.Settings() {
+		all = append(all, LocalSetting{Setting: string(name), Value: s.Setting(name), Default: name.Default()})
+	}
+	return all, nil
 }
 
 func (n *Node) localClock(ctx context.Context, _ call, _ api.Empty) (api.Empty, error) {

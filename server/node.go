@@ -17,6 +17,7 @@ import (
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/server/ledger"
 	"github.com/vaultpam/vaultpam/server/login"
+	"github.com/vaultpam/vaultpam/server/notice"
 	"github.com/vaultpam/vaultpam/server/pages"
 	"github.com/vaultpam/vaultpam/server/relay"
 	"github.com/vaultpam/vaultpam/store"
@@ -50,6 +51,9 @@ type Node struct {
 	recordings *recording.Store
 	hosts      *hostKeys
 	relay      *relay.Relay
+	mail       *notice.Mail    // nil where none is sent
+	hook       *notice.Hook    // nil where there is none
+	notices    *notice.Notices // nil where none are configured, and before Run
 	unended    unended
 	pages      *pages.Pages
 	errands    *errands
@@ -92,6 +96,9 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	var err error
 	if n.config, err = ReadConfig(n.Dir.Config(), n.Getenv); err != nil {
+		return err
+	}
+	if n.mail, n.hook, err = n.config.notices(n.Environment); err != nil {
 		return err
 	}
 	if n.keys, err = openKeys(n.Dir); err != nil {
@@ -220,6 +227,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.recover(ctx); err != nil {
 		return err
 	}
+	if err := n.startNotices(ctx); err != nil {
+		return err
+	}
 	doors, err := n.listen(ctx)
 	if err != nil {
 		return err
@@ -238,6 +248,9 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.endUnended(ctx) })
 	group.Go(func() error { return n.recoverRecordings(ctx) })
 	group.Go(func() error { return n.checkNightly(ctx) })
+	if n.notices != nil {
+		group.Go(func() error { return n.notices.Run(ctx) })
+	}
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():

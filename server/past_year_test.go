@@ -264,12 +264,6 @@ func (y *pastYear) source(w *worker) store.Opening {
 	return o
 }
 
-// yearKey is what all workers sign with.
-func yearKey() ed25519.PrivateKey {
-	seed := sha256.Sum256([]byte("a year"))
-	return ed25519.NewKeyFromSeed(seed[:])
-}
-
 // signIn begins a shift. The token is known to the worker alone.
 func (y *pastYear) signIn(w *worker) {
 	w.token = make([]byte, 32)
@@ -278,7 +272,7 @@ func (y *pastYear) signIn(w *worker) {
 	w.signIn = y.add(w.id, &store.SignInSucceeded{
 		User: w.id, Factor: w.factor, Kind: store.FactorTOTP, Step: uint64(y.now / 30_000),
 		Token: login.TokenHash(w.token), Expires: y.now + 36_000_000, Source: from.Commit(),
-		Key: store.ClientKey(yearKey().Public().(ed25519.PublicKey)),
+		Key: store.ClientKey(residentKey.Public().(ed25519.PublicKey)),
 	}, from)
 	w.left = shift
 }

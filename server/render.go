@@ -174,6 +174,8 @@ func (v *view) describe() {
 	case *store.RecoveryCreated:
 		v.fields["count"], v.fields["second_look"] = e.Count, e.Step != 0
 		v.say("%s got %d new recovery codes; those before count no more", v.r.handle(v.ctx, e.User), e.Count)
+	case *store.UserContact, *store.RecoveryBegun, *store.RecoveryStopped, *store.RecoveryFinished:
+		v.contact()
 	case *store.SignInSucceeded, *store.SignInFailed, *store.SignInStopped, *store.SignInEnded:
 		v.signIn()
 	case *store.SSOLinked:
@@ -226,7 +228,9 @@ func (v *view) signIn() {
 	case *store.SignInSucceeded:
 		v.fields["factor"], v.fields["expires"] = string(e.Kind), stamp(e.Expires)
 		v.fields["source"] = v.r.text(v.ctx, e.User, e.Source)
-		v.fields["machine"] = v.r.title(v.ctx, e.User, e.Machine)
+		if machine := v.r.title(v.ctx, e.User, e.Machine); machine != "" {
+			v.fields["machine"] = machine
+		}
 		if !e.Key.IsZero() {
 			v.fields["key"] = hex.EncodeToString(e.Key[:])
 		}
@@ -274,11 +278,13 @@ func (v *view) grant() {
 	switch e := v.e.Event.(type) {
 	case *store.GrantAdded:
 		v.fields["logins"], v.fields["from"], v.fields["until"] = texts(e.Logins), stamp(e.From), stamp(e.Until)
+		touch := ""
 		if e.Touch != 0 {
 			v.fields["touch_minutes"] = e.Touch
+			touch = fmt.Sprintf(", with a touch in the %d minutes before", e.Touch)
 		}
-		v.say("%s may log in to %s as %s%s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target),
-			strings.Join(texts(e.Logins), ", "), until(e.Until))
+		v.say("%s may log in to %s as %s%s%s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target),
+			strings.Join(texts(e.Logins), ", "), until(e.Until), touch)
 	case *store.GrantRemoved:
 		v.fields["grant"] = uint64(e.Grant)
 		v.say("grant %d of %s for %s was removed", e.Grant, v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target))

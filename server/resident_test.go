@@ -19,7 +19,7 @@ func (s *site) enrolled(link string) *resident {
 	begin := must[api.EnrollBeginResponse](s, nil, "POST", api.RouteEnrollBegin.Path, api.EnrollBeginRequest{Token: inv.Token[:]})
 	r := &resident{handle: begin.Handle, secret: begin.Secret}
 	in := must[api.SignInResponse](s, nil, "POST", api.RouteEnrollFinish.Path,
-		api.EnrollFinishRequest{Token: inv.Token[:], Code: s.code(r)})
+		api.EnrollFinishRequest{Token: inv.Token[:], Code: s.code(r), Machine: "laptop-of-" + r.handle})
 	r.token, r.device, r.codes = in.Token, in.Device, in.RecoveryCodes
 	return r
 }

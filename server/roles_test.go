@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
 	"maps"
@@ -40,7 +42,7 @@ func admitted(t *testing.T, who api.Who) []string {
 	signedIn := []string{"engineer", "approver", "auditor", "administrator"}
 	switch who {
 	case api.WhoAnybody:
-		return append(signedIn, "nobody", "expired", "signed out", "removed", "forged", "short", "certificate")
+		return append(signedIn, "nobody", "expired", "signed out", "removed", "forged", "short", "certificate", "stolen token", "thief's own key")
 	case api.WhoSignedIn:
 		return signedIn
 	case api.WhoAdministrator:
@@ -54,8 +56,63 @@ func admitted(t *testing.T, who api.Who) []string {
 	return nil
 }
 
-// callers returns a token for each kind of caller.
-func (s *site) callers() map[string][]byte {
+// A guest is a kind of caller: a token, and where sign is set another proof than
+// that of the client that was given it.
+type guest struct {
+	token []byte
+	sign  func(r *http.Request, call api.Signed)
+}
+
+// thieves hold the token of somebody who may do everything, and not the key that
+// its calls are signed with, or a proof that was made for something else.
+func (s *site) thieves(token []byte) map[string]guest {
+	s.t.Helper()
+	_, own, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	// seen is a proof that its owner's client made: of another call, or earlier.
+	seen := func(spoil func(*api.Signed), ago time.Duration) guest {
+		return guest{token, func(r *http.Request, call api.Signed) {
+			spoil(&call)
+			r.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.env.Now().Add(-ago)))
+		}}
+	}
+	return map[string]guest{
+		"stolen token": {token, func(r *http.Request, _ api.Signed) { r.Header.Del(api.ProofHeader) }},
+		"thief's own key": {token, func(r *http.Request, call api.Signed) {
+			r.Header.Set(api.ProofHeader, api.Prove(own, call, s.env.Now()))
+		}},
+		"proof of another method": seen(func(c *api.Signed) { c.Method = "PUT" }, 0),
+		"proof of another path":   seen(func(c *api.Signed) { c.Target += "?limit=1" }, 0),
+		"proof of another token":  seen(func(c *api.Signed) { c.Token = nil }, 0),
+		"proof of another body":   seen(func(c *api.Signed) { c.Body = append([]byte(" "), c.Body...) }, 0),
+		"old proof":               seen(func(*api.Signed) {}, api.ProofLife+time.Second),
+		"proof of the future":     seen(func(*api.Signed) {}, -api.ProofLife-time.Second),
+		"owner's key, nothing signed": {token, func(r *http.Request, call api.Signed) {
+			parts := strings.Fields(api.Prove(residentKey, call, s.env.Now()))
+			r.Header.Set(api.ProofHeader, strings.Join(append(parts[:3], base64.RawURLEncoding.EncodeToString(make([]byte, 64))), " "))
+		}},
+	}
+}
+
+// by makes a call as a guest.
+func (s *site) by(g guest, method, path string) answer {
+	s.t.Helper()
+	var body any
+	var data []byte
+	if method == http.MethodPost {
+		body, data = "{}", []byte("{}")
+	}
+	r := s.request(method, path, g.token, body)
+	if g.sign != nil {
+		g.sign(r, api.Signed{Method: method, Target: r.URL.RequestURI(), Token: g.token, Body: data})
+	}
+	return s.do(r)
+}
+
+// callers returns each kind of caller.
+func (s *site) callers() map[string]guest {
 	s.t.Helper()
 	expired := s.added("ed", "engineer", "approver", "auditor", "administrator")
 	s.clock.turn(10*time.Hour + time.Second)
@@ -71,12 +128,23 @@ func (s *site) callers() map[string][]byte {
 	}
 	// S38: whoever holds a certificate holds no right of the API by it.
 	certificate := s.certificate(engineer)
-	return map[string][]byte{
+	all := s.thieves(s.added("theo", "engineer", "approver", "auditor", "administrator").token)
+	for name, token := range map[string][]byte{
 		"nobody": nil, "expired": expired.token, "removed": gone.token, "signed out": out.token, "forged": forged,
 		"short": engineer.token[:31], "certificate": certificate.Marshal(),
 		"engineer": engineer.token, "approver": s.added("alan", "approver").token,
 		"auditor": s.added("dana", "auditor").token, "administrator": s.admin.token,
+	} {
+		all[name] = guest{token: token}
 	}
+	return all
+}
+
+// reached are the routes whose own answer to an empty request is that it proves
+// nothing, by a word of it: whoever reads that was let in.
+var reached = map[string]string{
+	api.RouteSignIn.Path:      "that handle and code don't fit",
+	api.RouteConfirmCode.Path: "that code doesn't fit",
 }
 
 func TestS38EveryRouteAdmitsExactlyItsRoles(t *testing.T) {
@@ -89,14 +157,10 @@ func TestS38EveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 		}
 		want := admitted(t, route.Who)
 		for _, name := range slices.Sorted(maps.Keys(callers)) {
-			var body any
-			if route.Method == http.MethodPost {
-				body = map[string]any{}
-			}
-			a := s.ask(route.Method, fill.Replace(route.Path), callers[name], body)
+			a := s.by(callers[name], route.Method, fill.Replace(route.Path))
 			anonymous := !slices.Contains([]string{"engineer", "approver", "auditor", "administrator"}, name)
 			switch let := slices.Contains(want, name); {
-			case let && (a.status == http.StatusForbidden || a.status == http.StatusUnauthorized) && route.Path != api.RouteSignIn.Path:
+			case let && (a.status == http.StatusForbidden || a.status == http.StatusUnauthorized) && (reached[route.Path] == "" || !bytes.Contains(a.body, []byte(reached[route.Path]))):
 				t.Errorf("%s refuses %s: %s", route.Pattern(), name, a.body)
 			case !let && anonymous:
 				s.refused(a, http.StatusUnauthorized)
@@ -126,6 +190,20 @@ func TestSignOutEndsTheSessionOfItsCallerAlone(t *testing.T) {
 	must[api.StatusResponse](s, carol, "GET", api.RouteStatus.Path, nil)
 }
 
+// Whose clock is wrong is told so, and who is not believed is sent to sign in.
+func TestProofsThatProveNothing(t *testing.T) {
+	s := populated(t)
+	for name, hint := range map[string]string{
+		"old proof": "set this machine's clock right, then the same again", "proof of the future": "set this machine's clock right, then the same again",
+		"proof of another body": "vaultpam login", "thief's own key": "sign in on this machine: vaultpam login", "stolen token": "sign in on this machine: vaultpam login",
+	} {
+		e := s.refused(s.by(s.thieves(s.admin.token)[name], "GET", api.RouteStatus.Path), http.StatusUnauthorized)
+		if e.Hint != hint {
+			t.Errorf("%s: %q with the hint %q", name, e.Detail, e.Hint)
+		}
+	}
+}
+
 // The token counts in its header and nowhere else.
 func TestS21TokenOnlyInItsHeader(t *testing.T) {
 	s := populated(t)
@@ -140,13 +218,17 @@ func TestS21TokenOnlyInItsHeader(t *testing.T) {
 		"padded":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+text+"=") },
 		"proxy":        func(r *http.Request) { r.Header.Set("Proxy-Authorization", "Bearer "+text) },
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+s.https+api.RouteUsers.Path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		// The proof is right for whoever finds the token where it does not count.
+		req := s.request("GET", api.RouteUsers.Path, nil, nil)
 		set(req)
-		if a := s.do(req); a.status != http.StatusUnauthorized {
+		s.sign(req, s.admin.token, nil)
+		a := s.do(req)
+		if a.status != http.StatusUnauthorized {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		req = s.request("GET", req.URL.RequestURI(), s.admin.token, nil)
+		if a := s.do(req); a.status != http.StatusOK {
+			t.Errorf("%s, and the header: %d %s", name, a.status, a.body)
 		}
 	}
 }

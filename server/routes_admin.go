@@ -10,15 +10,20 @@ import (
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/server/ledger"
 	"github.com/vaultpam/vaultpam/server/login"
 	"github.com/vaultpam/vaultpam/server/target"
 	"github.com/vaultpam/vaultpam/store"
 )
 
-func (n *Node) users(context.Context, call, api.Empty) ([]api.User, error) {
+func (n *Node) users(ctx context.Context, _ call, _ api.Empty) ([]api.User, error) {
 	users := []api.User{}
 	for u := range n.ledger.State().Users() {
-		users = append(users, wireUser(u))
+		w, err := n.wireUser(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, w)
 	}
 	return users, nil
 }
@@ -28,7 +33,7 @@ func wireUser(u access.User) api.User {
 }
 
 func (n *Node) addUser(ctx context.Context, c call, q api.AddUserRequest) (api.AddUserResponse, error) {
-	add := access.AddUser{By: c.caller, Handle: q.Handle}
+	add := access.AddUser{By: c.caller, Handle: q.Handle, Email: q.Email}
 	for _, text := range q.Roles {
 		role, err := store.ParseRole(text)
 		if err != nil {
@@ -43,14 +48,24 @@ func (n *Node) addUser(ctx context.Context, c call, q api.AddUserRequest) (api.A
 	if err := draw(n.Random, add.ID[:], add.Salt[:]); err != nil {
 		return api.AddUserResponse{}, err
 	}
-	r, err := n.ledger.Do(ctx, add)
-	if err != nil {
+	if q.Email != "" {
+		if err := draw(n.Random, add.EmailSalt[:]); err != nil {
+			return api.AddUserResponse{}, err
+		}
+	}
+	if !q.Send {
+		return n.invite(ctx, add, store.Handle(q.Handle), inv)
+	}
+	if err := n.sends(); err != nil {
 		return api.AddUserResponse{}, err
 	}
-	return n.invited(store.Handle(q.Handle), inv, r.Events[len(r.Events)-1])
+	if q.Email == "" {
+		return api.AddUserResponse{}, api.NewError(api.KindInvalid, "add --email ADDRESS, or leave --send out", "there is no address to send the invitation to")
+	}
+	return n.inviteByMail(ctx, add, add.ID, add.Invite, inv)
 }
 
-func (n *Node) inviteUser(ctx context.Context, c call, _ api.Empty) (api.AddUserResponse, error) {
+func (n *Node) inviteUser(ctx context.Context, c call, q api.InviteRequest) (api.AddUserResponse, error) {
 	handle, err := store.ParseHandle(c.param("handle"))
 	if err != nil {
 		return api.AddUserResponse{}, api.NewError(api.KindInvalid, "", "%v", err)
@@ -60,11 +75,55 @@ func (n *Node) inviteUser(ctx context.Context, c call, _ api.Empty) (api.AddUser
 	if err != nil {
 		return api.AddUserResponse{}, err
 	}
-	r, err := n.ledger.Do(ctx, invite)
+	if !q.Send {
+		return n.invite(ctx, invite, handle, inv)
+	}
+	if err := n.sends(); err != nil {
+		return api.AddUserResponse{}, err
+	}
+	u, ok := n.ledger.State().UserByHandle(handle)
+	if ok && u.Contact == (store.Commitment{}) {
+		return api.AddUserResponse{}, api.NewError(api.KindConflict, "vaultpam admin user email "+string(handle)+" ADDRESS", "%s has no e-mail address", handle)
+	}
+	return n.inviteByMail(ctx, invite, u.ID, invite.Invite, inv)
+}
+
+// invite has somebody invited, and returns the invitation.
+func (n *Node) invite(ctx context.Context, cmd access.Command, handle store.Handle, inv api.Invitation) (api.AddUserResponse, error) {
+	r, err := n.ledger.Do(ctx, cmd)
 	if err != nil {
 		return api.AddUserResponse{}, err
 	}
-	return n.invited(handle, inv, r.Events[0])
+	u, ok := n.ledger.State().UserByHandle(handle)
+	if !ok { // removed in the same moment
+		return api.AddUserResponse{}, store.ErrNotFound
+	}
+	w, err := n.wireUser(ctx, u)
+	return api.AddUserResponse{User: w, Invitation: inv.String(), Expires: expires(r)}, err
+}
+
+// inviteByMail has somebody invited. The link lies beside the ledger from the
+// moment on at which the invitation is an entry, until it was sent.
+func (n *Node) inviteByMail(ctx context.Context, cmd access.Command, user store.UserID, invite access.Invite, inv api.Invitation) (api.AddUserResponse, error) {
+	link, err := n.notices.KeepLink(user, invite.Token, inv.String())
+	if err != nil {
+		return api.AddUserResponse{}, err
+	}
+	r, err := n.ledger.Do(ctx, cmd, link)
+	if err != nil {
+		return api.AddUserResponse{}, err
+	}
+	u, ok := n.ledger.State().User(user)
+	if !ok { // removed in the same moment
+		return api.AddUserResponse{}, store.ErrNotFound
+	}
+	w, err := n.wireUser(ctx, u)
+	return api.AddUserResponse{User: w, Expires: expires(r)}, err
+}
+
+// expires is when the invitation ends that a command's last event is.
+func expires(r ledger.Result) time.Time {
+	return r.Events[len(r.Events)-1].(*store.InvitationCreated).Expires.Time()
 }
 
 // invitation draws a token; the command learns no more than its hash.
@@ -75,16 +134,6 @@ func (n *Node) invitation(into *access.Invite) (api.Invitation, error) {
 	}
 	into.Token = login.TokenHash(inv.Token[:])
 	return inv, nil
-}
-
-func (n *Node) invited(handle store.Handle, inv api.Invitation, e store.Event) (api.AddUserResponse, error) {
-	u, ok := n.ledger.State().UserByHandle(handle)
-	if !ok { // removed in the same moment
-		return api.AddUserResponse{}, store.ErrNotFound
-	}
-	return api.AddUserResponse{
-		User: wireUser(u), Invitation: inv.String(), Expires: e.(*store.InvitationCreated).Expires.Time(),
-	}, nil
 }
 
 func (n *Node) removeUser(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {

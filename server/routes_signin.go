@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ func (n *Node) enrollBegin(_ context.Context, c call, q api.EnrollBeginRequest) 
 	if r.QR, err = pages.QR(e.URI); err != nil {
 		return api.EnrollBeginResponse{}, err
 	}
-	if r.PasskeyRefusal = n.passkeyRefusal(); r.PasskeyRefusal != "" || c.browser == nil {
+	if r.PasskeyRefusal = n.noPasskeys(); r.PasskeyRefusal != "" || c.browser == nil {
 		return r, nil
 	}
 	begun, asked, err := n.login.BeginPasskey(q.Token, c.browser, c.client(""))
@@ -251,20 +250,22 @@ func entryID(c call, hint string) (store.Index, error) {
 	return store.Index(id), nil
 }
 
-// passkeyRefusal is why browsers would make no passkey here at the moment, or "".
+// passkeyRefusal is why browsers will make no passkey here at the moment, in the
+// words of vaultpamd doctor, or "".
 func (n *Node) passkeyRefusal() string {
-	reasons, _ := nameRefusals(n.config)
-	if len(reasons) == 0 {
-		chain := n.tls.current()
-		if chain == nil {
-			return "the server has no certificate yet"
-		}
-		if err := browserRefusal(chain, n.config.Name, n.Roots, n.Now()); err != nil {
-			reasons = append(reasons, err.Error())
-		}
+	chain := n.tls.current()
+	why, _ := passkeyRefusal(n.config, chain, n.Roots, n.Now())
+	if why == "" && chain == nil {
+		return "the server has no certificate yet"
 	}
-	if len(reasons) == 0 {
+	return why
+}
+
+// noPasskeys tells who enrols why they are not asked for a passkey, or is "".
+func (n *Node) noPasskeys() string {
+	why := n.passkeyRefusal()
+	if why == "" {
 		return ""
 	}
-	return string(bytes.ToTitle([]byte(reasons[0][:1]))) + reasons[0][1:]
+	return sentence("browsers will refuse passkeys here, because " + why)
 }

@@ -93,8 +93,9 @@ func TestRunAnswersWhatIsUnderWay(t *testing.T) {
 	}
 	defer c.Close()
 	const body = `{"handle":"carol"}`
-	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
-		api.RouteUserAdd.Path, siteName, tokenText(s.admin.token), len(body)); err != nil {
+	proof := s.request("POST", api.RouteUserAdd.Path, s.admin.token, body).Header.Get(api.ProofHeader)
+	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n%s: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		api.RouteUserAdd.Path, siteName, tokenText(s.admin.token), api.ProofHeader, proof, len(body)); err != nil {
 		t.Fatal(err)
 	}
 	r := bufio.NewReader(c)

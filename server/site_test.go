@@ -110,10 +110,10 @@ type site struct {
 	https string
 	ssh   string
 	http  *http.Client
-	stop  func() error // ends Run and returns what it returned
+	roots *x509.CertPool // that browsers know; nil: the system's
+	stop  func() error   // ends Run and returns what it returned
 	ended chan struct{}
 	admin *resident
-	roots *x509.CertPool // that browsers know
 }
 
 // A resident is somebody with an authenticator.
@@ -298,10 +298,14 @@ var residentKey = func() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }()
 
-// sign proves that a request is its client's.
+// sign proves that a request is its client's. What is no token is not signed, as
+// it is not sent by clients.
 func (s *site) sign(req *http.Request, token, body []byte) {
+	if len(token) != 32 {
+		token = nil
+	}
 	call := api.Signed{Method: req.Method, Target: req.URL.RequestURI(), Token: token, Body: body}
-	req.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.clock.now()))
+	req.Header.Set(api.ProofHeader, api.Prove(residentKey, call, s.env.Now()))
 }
 
 func (s *site) do(req *http.Request) answer {

@@ -138,6 +138,9 @@ const (
 	SideSecrets SideTable = 2
 	// SideAttempts counts failed sign-ins, keyed by account and source.
 	SideAttempts SideTable = 3
+	// SideNotices is what package notice keeps: how far it has read, and what it
+	// has not sent yet.
+	SideNotices SideTable = 4
 )
 
 // A SideWrite sets a key of a side table, or deletes it where Value is nil.

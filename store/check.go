@@ -37,6 +37,14 @@ func checkEvent(e Event) error {
 	case *RecoveryCreated:
 		return check(want{!e.User.IsZero(), "a user"}, want{e.Codes != Hash{}, "the hash of a set"},
 			want{0 < e.Count && e.Count <= MaxRecoveryCodes, "a count from 1 to 64"})
+	case *UserContact:
+		return check(want{!e.User.IsZero(), "a user"})
+	case *RecoveryBegun:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Ready > 0, "a moment"})
+	case *RecoveryStopped:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Begun != 0, "what was begun"})
+	case *RecoveryFinished:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Begun != 0, "what was begun"})
 	case *SignInStopped:
 		return check(want{!e.User.IsZero(), "a user"}, want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
 	case *SignInSucceeded:

@@ -24,6 +24,8 @@ const (
 	FieldFactor Field = "factor"
 	// FieldMachine is the name of the machine that a sign-in was asked for on.
 	FieldMachine Field = "machine"
+	// FieldEmail is the text of an Email.
+	FieldEmail Field = "email"
 	// FieldSSO is an account of the company's OpenID provider: issuer, line feed and
 	// subject.
 	FieldSSO Field = "sso"

@@ -238,6 +238,14 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(SignInStopped), nil
 	case TypeRecoveryCreated:
 		return new(RecoveryCreated), nil
+	case TypeUserContact:
+		return new(UserContact), nil
+	case TypeRecoveryBegun:
+		return new(RecoveryBegun), nil
+	case TypeRecoveryStopped:
+		return new(RecoveryStopped), nil
+	case TypeRecoveryFinished:
+		return new(RecoveryFinished), nil
 	case TypeSignInEnded:
 		return new(SignInEnded), nil
 	case TypeSSOLinked:

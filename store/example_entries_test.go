@@ -73,6 +73,11 @@ func examples() []*store.Entry {
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 39, Kind: store.FactorPasskey, Counter: 9, Source: commitment},
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_669, Source: commitment},
 		&store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}, Touch: 15},
+		&store.UserContact{User: user, Email: commitment},
+		&store.UserContact{User: user},
+		&store.RecoveryBegun{User: user, Ready: 1_700_000_086_400},
+		&store.RecoveryStopped{User: user, Begun: 40},
+		&store.RecoveryFinished{User: user, Begun: 40},
 
 		&store.GroupAdded{Name: "dba"},
 		&store.GroupRenamed{Group: 47, Name: "on-call.eu"},

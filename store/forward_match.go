@@ -75,11 +75,10 @@ func (f forward) fits(d destination) bool {
 		return true
 	case d.addr.IsValid():
 		return f.prefix.IsValid() && f.prefix.Contains(d.addr)
-	case f.prefix.IsValid() || d.name == everyAddress:
-		return false
 	}
+	// No name begins with a dot, so there is one label at least before the domain.
 	if domain, ok := strings.CutPrefix(f.host, "*"); ok {
-		return strings.HasSuffix(d.name, domain) && len(d.name) > len(domain)
+		return strings.HasSuffix(d.name, domain)
 	}
 	return f.host == d.name
 }

@@ -151,7 +151,7 @@ func TestHoursAgainstAClockOnTheWall(t *testing.T) {
 		}
 		return w
 	})
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, 50, 20_000, func(t *rapid.T) {
 		place := rapid.SampledFrom(places).Draw(t, "place")
 		windows := rapid.SliceOfN(drawn.Filter(func(w slowWindow) bool { return w.from != w.to }), 1, 3).Draw(t, "windows")
 		var texts []string

@@ -1,9 +1,14 @@
 package store_test
 
 import (
+	"archive/zip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -163,10 +168,43 @@ func TestHoursChange(t *testing.T) {
 	}
 }
 
-// The time zones are the program's own, whatever the machine says.
+// The time zones are the program's own, whatever the machine says: a process that
+// is told that Berlin lies on Greenwich, as Go's own loader would believe it.
 func TestHoursAskNoMachine(t *testing.T) {
-	t.Setenv("ZONEINFO", t.TempDir())
-	hours(t, "Mon-Fri 08:00-18:00 Indian/Kerguelen")
+	const noon, office = "2026-07-01T12:00:00+02:00", "Mon-Fri 12:00-12:01 Europe/Berlin"
+	if !hours(t, office).Open(moment(t, noon)) {
+		t.Fatalf("%s is not open at %s", office, noon)
+	}
+	if os.Getenv("TEST_IN_GREENWICH") != "" {
+		place, err := time.LoadLocation("Europe/Berlin")
+		if err != nil || moment(t, noon).In(place).Hour() != 10 {
+			t.Errorf("the machine was not believed by %v (%v) either, so nothing was tried", place, err)
+		}
+		return
+	}
+	dir := t.TempDir()
+	archive, err := zip.OpenReader("zoneinfo.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	utc, err := fs.ReadFile(archive, "UTC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "Europe"), 0o700), os.WriteFile(filepath.Join(dir, "Europe", "Berlin"), utc, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHoursAskNoMachine$")
+	again.Env = append(os.Environ(), "TEST_IN_GREENWICH=1", "ZONEINFO="+dir)
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A newer database changes its version as well, and the release notes name the
+// zones that differ.
+func TestZoneDatabase(t *testing.T) {
 	data, err := os.ReadFile("zoneinfo.zip")
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +212,33 @@ func TestHoursAskNoMachine(t *testing.T) {
 	sum := sha256.Sum256(data)
 	got := store.ZoneDatabase + " " + hex.EncodeToString(sum[:])
 	if want := "2025c 8f55634d05f8bca1f7bc7c69c5933428c69357e0bdf565e5ba224e3f88ff12e8"; got != want {
-		t.Errorf("time zone database %s, want %s: a newer one changes its version as well, and the release notes name the zones that differ", got, want)
+		t.Errorf("time zone database %s, want %s", got, want)
+	}
+}
+
+// Every zone of the database is one that hours can be in, and is right about a
+// moment that Go's own copy of it knows.
+func TestHoursInEveryZone(t *testing.T) {
+	archive, err := zip.OpenReader("zoneinfo.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	at := moment(t, "2020-07-01T12:34:00Z")
+	for _, f := range archive.File {
+		h := hours(t, "Mon-Sun 08:00-18:00 "+f.Name)
+		place, err := time.LoadLocation(f.Name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		shows := at.In(place).Format("15:04")
+		if got, want := h.Open(at), "08:00" <= shows && shows < "18:00"; got != want {
+			t.Errorf("%s at %s: open %t, want %t", h, shows, got, want)
+		}
+	}
+	if len(archive.File) < 500 {
+		t.Errorf("only %d zones", len(archive.File))
 	}
 }
 

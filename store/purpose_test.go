@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -183,7 +185,14 @@ func TestPresets(t *testing.T) {
 		store.PresetAnsible: "exec; sftp=read-write",
 		store.PresetBackup:  "exec=rsync --server *",
 	}
+	page, err := os.ReadFile("../docs/access.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range store.Presets() {
+		if row := fmt.Sprintf("| `%s` | `%s` |", p, want[p]); !strings.Contains(string(page), row) {
+			t.Errorf("docs/access.md has no row %s", row)
+		}
 		parsed, err := store.ParsePreset(string(p))
 		if err != nil || parsed.Purposes().String() != want[p] {
 			t.Errorf("%s: %s, %v; want %s", p, parsed.Purposes(), err, want[p])

@@ -46,7 +46,7 @@ type term struct {
 type operator byte
 
 const (
-	opIn operator = iota + 1
+	opIn operator = 1 << iota
 	opNotIn
 	opExists
 	opAbsent
@@ -61,27 +61,23 @@ const (
 
 // Allows reports whether a grant for these targets is one for a target with
 // these labels. A label that is not there fulfils no condition but !key.
-func (s Selector) Allows(labels TargetLabels) bool {
-	return s.selects(labels, func(op operator) bool { return op == opAbsent })
-}
+func (s Selector) Allows(labels TargetLabels) bool { return s.selects(labels, opAbsent) }
 
 // Forbids reports whether a guardrail for these targets is one for a target with
 // these labels. A label that is not there fulfils !key, key!=… and key notin (…).
-func (s Selector) Forbids(labels TargetLabels) bool {
-	return s.selects(labels, func(op operator) bool { return op == opAbsent || op == opNotIn })
-}
+func (s Selector) Forbids(labels TargetLabels) bool { return s.selects(labels, opAbsent|opNotIn) }
 
-// selects reports whether all conditions hold, where missing says which hold of
-// a label that is not there.
-func (s Selector) selects(labels TargetLabels, missing func(operator) bool) bool {
+// selects reports whether all conditions hold, where missing are the operators
+// that hold of a label that is not there. Conditions and labels are both sorted
+// by key, so one walk along the two is enough.
+func (s Selector) selects(labels TargetLabels, missing operator) bool {
+	i := 0
 	for _, t := range s.terms {
-		value, there := labels.Get(t.key)
-		switch {
-		case !there:
-			if !missing(t.op) {
-				return false
-			}
-		case !t.holds(value):
+		for i < len(labels) && labels[i].Key < t.key {
+			i++
+		}
+		there := i < len(labels) && labels[i].Key == t.key
+		if there && !t.holds(labels[i].Value) || !there && t.op&missing == 0 {
 			return false
 		}
 	}

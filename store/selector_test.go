@@ -166,7 +166,7 @@ func TestSelectorProperties(t *testing.T) {
 		format := rapid.SampledFrom([]string{"%s in (%s)", "%s notin (%s)", "%s%.0s", "!%s%.0s"}).Draw(t, "form")
 		return fmt.Sprintf(format, key, list)
 	})
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, 2_000, 1_000_000, func(t *rapid.T) {
 		conditions := rapid.SliceOfN(condition, 1, 4).Draw(t, "conditions")
 		s, err := store.ParseSelector(strings.Join(conditions, ","))
 		if err != nil {

@@ -31,6 +31,14 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User = v.User
 	case *RecoveryCreated:
 		r.User = v.User
+	case *UserContact:
+		r.User = v.User
+	case *RecoveryBegun:
+		r.User = v.User
+	case *RecoveryStopped:
+		r.User = v.User
+	case *RecoveryFinished:
+		r.User = v.User
 	case *SignInEnded:
 		r.User = v.User
 	case *SSOLinked:

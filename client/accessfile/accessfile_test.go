@@ -234,6 +234,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := accessfile.Parse(data)
 		if err != nil {
+			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' && r != '\n' || 0x7f <= r && r < 0xa0 || r == 0x2028 }) {
+				t.Fatalf("the refusal %q holds what a terminal acts on", err)
+			}
 			return
 		}
 		text, err := accessfile.Write(file)
@@ -251,4 +254,18 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("a plan of nothing: %v, %v", plan, err)
 		}
 	})
+}
+
+// The example of the documentation is a file, and says no more than it shows.
+func TestDocumentationExample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/access.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	f := parse(t, example)
+	if len(f.Groups) != 1 || len(f.Targets) != 1 || len(f.Grants) != 2 || len(f.Guardrails) != 1 {
+		t.Errorf("%+v", f)
+	}
 }

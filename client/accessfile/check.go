@@ -14,13 +14,23 @@ type problem struct {
 	err     error
 }
 
+// A checker is a file and the names of its groups.
+type checker struct {
+	File
+	groups map[store.GroupName]bool
+}
+
 // problems holds the items to what they promise, and to each other.
 func (f File) problems() []problem {
+	c := checker{File: f, groups: map[store.GroupName]bool{}}
+	for _, g := range f.Groups {
+		c.groups[g.Name] = true
+	}
 	var found []problem
 	found = append(found, inSection(f, f.Groups, func(Group) error { return nil })...)
 	found = append(found, inSection(f, f.Targets, func(t Target) error { return t.Labels.Check() })...)
-	found = append(found, inSection(f, f.Grants, f.checkGrant)...)
-	return append(found, inSection(f, f.Guardrails, f.checkGuardrail)...)
+	found = append(found, inSection(f, f.Grants, c.checkGrant)...)
+	return append(found, inSection(f, f.Guardrails, c.checkGuardrail)...)
 }
 
 func inSection[T Item](f File, items []T, check func(T) error) []problem {
@@ -43,7 +53,7 @@ func inSection[T Item](f File, items []T, check func(T) error) []problem {
 	return found
 }
 
-func (f File) checkGrant(g Grant) error {
+func (c checker) checkGrant(g Grant) error {
 	switch {
 	case g.Subject.Kind == SubjectEveryone:
 		return errors.New("a grant is to a user, a group or a bot, not to everyone")
@@ -53,22 +63,22 @@ func (f File) checkGrant(g Grant) error {
 	if err := g.For.CheckGrant(); err != nil {
 		return err
 	}
-	if err := f.checkConditions(g.Conditions); err != nil {
+	if err := c.checkConditions(g.Conditions); err != nil {
 		return err
 	}
-	return f.checkRule(g.Rule)
+	return c.checkRule(g.Rule)
 }
 
-func (f File) checkGuardrail(g Guardrail) error {
+func (c checker) checkGuardrail(g Guardrail) error {
 	if g.Forbid != nil {
 		if err := g.Forbid.CheckGuardrail(); err != nil {
 			return err
 		}
 	}
-	return f.checkRule(g.Rule)
+	return c.checkRule(g.Rule)
 }
 
-func (f File) checkRule(r Rule) error {
+func (c checker) checkRule(r Rule) error {
 	if _, err := ParseSubject(r.Subject.String()); err != nil {
 		return err
 	}
@@ -79,18 +89,18 @@ func (f File) checkRule(r Rule) error {
 		return fmt.Errorf("ends at %s, before it begins", formatMoment(r.Until))
 	}
 	if r.Subject.Kind == SubjectGroup {
-		return f.checkGroup(store.GroupName(r.Subject.Name))
+		return c.checkGroup(store.GroupName(r.Subject.Name))
 	}
 	return nil
 }
 
 // checkConditions asks the ledger's own rules, with some group in the place of
 // the one that has no index here.
-func (f File) checkConditions(c Conditions) error {
-	conditions := store.Conditions{Reason: c.Reason, Ticket: c.Ticket, Approvals: c.Approvals, Passkey: c.Passkey, Longest: c.Longest}
-	if c.Approvers != "" {
+func (c checker) checkConditions(asked Conditions) error {
+	conditions := store.Conditions{Reason: asked.Reason, Ticket: asked.Ticket, Approvals: asked.Approvals, Passkey: asked.Passkey, Longest: asked.Longest}
+	if asked.Approvers != "" {
 		conditions.Approvers = 1
-		if err := f.checkGroup(c.Approvers); err != nil {
+		if err := c.checkGroup(asked.Approvers); err != nil {
 			return err
 		}
 	}
@@ -98,14 +108,9 @@ func (f File) checkConditions(c Conditions) error {
 }
 
 // checkGroup refuses a group that will not be there.
-func (f File) checkGroup(name store.GroupName) error {
-	if !f.IsManaged(SectionGroups) {
-		return nil
+func (c checker) checkGroup(name store.GroupName) error {
+	if c.IsManaged(SectionGroups) && !c.groups[name] {
+		return fmt.Errorf("group %s is not in groups, which this file manages", name)
 	}
-	for _, g := range f.Groups {
-		if g.Name == name {
-			return nil
-		}
-	}
-	return fmt.Errorf("group %s is not in groups, which this file manages", name)
+	return nil
 }

@@ -46,11 +46,12 @@ func (c Change) String() string {
 // every registered target and its labels; want is a file. Sections that the file
 // does not manage have no changes, and neither have targets that it does not name.
 //
-// The order is one in which each step can be taken when those before it are, and
-// in which what narrows comes before what widens: a plan that is broken off has
-// opened nothing that the whole of it would not. Grants go first, then groups and
-// guardrails come, then members and labels change, then grants come, and what
-// forbade goes last.
+// The order is one in which each step can be taken when those before it are, with
+// what only narrows first and what only widens last: grants go, groups and
+// guardrails come, guardrails, members, labels and grants change, grants come,
+// guardrails go, groups go. A change of members or labels narrows for some and
+// widens for others, so a plan that is broken off in the middle may have opened
+// what the whole of it would not: whoever carries it out does so in one batch.
 //
 // It fails where the file names a target that is not registered.
 func Plan(have, want File) ([]Change, error) {

@@ -26,7 +26,7 @@ import (
 // stay, so their disk has to hold those of all rounds.
 func TestR5FullDisk(t *testing.T) {
 	for _, f := range []full{
-		{name: "ledger", disk: ".", size: "4m", ledger: true},
+		{name: "ledger", disk: ".", size: "16m", ledger: true},
 		{name: "recordings", disk: "recordings", size: "64m", recordings: true},
 		{name: "both", disk: ".", size: "64m", ledger: true, recordings: true},
 	} {

@@ -49,14 +49,16 @@ func TestR3InitIsDurableFirst(t *testing.T) {
 	}
 }
 
-// TestR3CommitIsDurableFirst: the page that makes a batch count is written when
-// the batch is on disk, and whoever waits for it hears of it after that page is.
+// TestR3CommitIsDurableFirst: whoever waits for a batch hears of it after it is on
+// disk in the journal; the page that makes batches count in the ledger's file is
+// written when they are on disk there; and the journal is written over when that
+// page is.
 func TestR3CommitIsDurableFirst(t *testing.T) {
 	h := newHouse(t, filepath.Join(t.TempDir(), "data"))
 	h.serves.stop(t, h)
 	trace := filepath.Join(t.TempDir(), "trace")
 	p := h.serve(t, traced(trace)...)
-	const n = 30
+	const n = 400 // more than the journal holds
 	for range n { // one after the other: an answer can't be somebody else's
 		if _, err := h.carol.certificate(t.Context(), h.carol.client, h.userCA); err != nil {
 			t.Fatal(err)
@@ -64,26 +66,37 @@ func TestR3CommitIsDurableFirst(t *testing.T) {
 	}
 	p.stop(t, h)
 	d := newDisk(h.dir)
-	commits, answers := 0, 0
+	ledger, journal := h.path("ledger.db"), h.path("ledger.db.journal")
+	var batches, commits, over, answers int
+	held := map[int64]int{} // by place in the journal: how many commits had begun when it was written
 	for _, s := range readTrace(t, trace) {
-		lost := d.files[h.path("ledger.db")]
 		switch {
 		case s.state == ends:
-		case s.name == "pwrite64" && s.path == h.path("ledger.db") && isMeta(t, s):
+		case s.name == "pwrite64" && s.path == ledger && isMeta(t, s):
 			commits++
-			if len(lost) > 0 {
-				t.Errorf("a batch is made to count, and %d of its writes are not on disk", len(lost))
+			if lost := d.files[ledger]; len(lost) > 0 {
+				t.Errorf("batches are made to count, and %d of their writes are not on disk", len(lost))
 			}
+		case s.name == "pwrite64" && s.path == journal:
+			batches++
+			from, _ := s.offset(t)
+			if before, ok := held[from]; ok {
+				over++
+				if durable := commits - min(1, len(d.files[ledger])); durable <= before {
+					t.Errorf("the journal is written over at %d, and what it held is not on disk", from)
+				}
+			}
+			held[from] = commits
 		case s.name == "write" && strings.HasPrefix(s.path, "socket:"):
 			answers++
-			if len(lost) > 0 {
+			if lost := d.files[journal]; len(lost) > 0 {
 				t.Errorf("somebody is answered, and %d writes are not on disk", len(lost))
 			}
 		}
 		d.take(t, s)
 	}
-	if commits < n || answers < n {
-		t.Errorf("%d commits and %d answers, want at least %d", commits, answers, n)
+	if batches < n || answers < n || commits < 2 || over == 0 {
+		t.Errorf("%d batches, %d answers, %d commits, %d writes over others; want at least %d, %d, 2 and 1", batches, answers, commits, over, n, n)
 	}
 	h.serve(t)
 	h.check(t)
@@ -124,12 +137,13 @@ func TestR3SessionIsDurableFirst(t *testing.T) {
 		switch {
 		case s.name == "connect" && strings.Contains(s.args, "htons("+port+")") && s.state != ends:
 			connected = true
+			delete(d.files, h.path("ledger.db")) // what is not on disk there is in the journal
 			if lost := d.lost(unpromised...); len(lost) > 0 {
 				t.Errorf("the target is connected to, and not on disk is: %v", lost)
 			}
 		case s.name == "write" && strings.HasSuffix(s.path, ".cast"):
 			recorded = true
-		case s.name == "pwrite64" && recorded && s.path == h.path("ledger.db") && s.state != ends:
+		case s.name == "pwrite64" && recorded && s.path == h.path("ledger.db.journal") && s.state != ends:
 			ended = true
 			if lost := d.lost(append(unpromised, "ledger.db")...); len(lost) > 0 {
 				t.Errorf("the session's end is written, and not on disk is: %v", lost)

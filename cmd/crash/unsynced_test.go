@@ -16,20 +16,34 @@ import (
 	"github.com/vaultpam/vaultpam/server/api"
 )
 
-// wreck overwrites, in the ledger's file, what was written to it and not synced
-// when the trace ended, each write with the given chance: all of it, or from
-// some byte on. It returns how many writes there were.
-func (h *house) wreck(t *testing.T, trace string, chance float64) int {
+// A loss counts writes that a disk did not keep.
+type loss struct{ ledger, journal int }
+
+// wreck overwrites, in the ledger's file and in its journal, what was written to
+// them and not synced when the trace ended, each write with the given chance: all
+// of it, or from some byte on. It returns how many writes there were.
+func (h *house) wreck(t *testing.T, trace string, chance float64) loss {
 	t.Helper()
 	d := newDisk(h.dir)
 	for _, s := range readTrace(t, trace) {
 		d.take(t, s)
 	}
-	f, err := os.OpenFile(h.path("ledger.db"), os.O_WRONLY, 0)
+	of := func(name string) int {
+		lost := d.files[h.path(name)]
+		if len(lost) > 0 {
+			destroy(t, h.path(name), lost, chance)
+		}
+		return len(lost)
+	}
+	return loss{ledger: of("ledger.db"), journal: of("ledger.db.journal")}
+}
+
+func destroy(t *testing.T, path string, lost []span, chance float64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := d.files[h.path("ledger.db")]
 	for _, w := range lost {
 		if mathrand.Float64() >= chance {
 			continue
@@ -47,7 +61,6 @@ func (h *house) wreck(t *testing.T, trace string, chance float64) int {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return len(lost)
 }
 
 // TestR3UnsyncedIsLost kills the server while people ask, and destroys what the
@@ -57,7 +70,7 @@ func (h *house) wreck(t *testing.T, trace string, chance float64) int {
 func TestR3UnsyncedIsLost(t *testing.T) {
 	h := newHouse(t, filepath.Join(t.TempDir(), "data"))
 	h.serves.stop(t, h)
-	rounds, lost, hit := campaign(8, 100), 0, 0
+	rounds, lost, hit := campaign(12, 100), loss{}, loss{}
 	for i := range rounds {
 		trace := filepath.Join(t.TempDir(), "trace")
 		p := h.serve(t, traced(trace)...)
@@ -69,21 +82,21 @@ func TestR3UnsyncedIsLost(t *testing.T) {
 		p.wait(t)
 		people.disperse(t)
 		n := h.wreck(t, trace, []float64{1, 0.5}[i%2])
-		if lost += n; n > 0 {
-			hit++
-		}
+		lost.ledger, lost.journal = lost.ledger+n.ledger, lost.journal+n.journal
+		hit.ledger, hit.journal = hit.ledger+min(1, n.ledger), hit.journal+min(1, n.journal)
 	}
 	h.serve(t)
 	h.checkAll(t)
-	t.Logf("R3: %d kills, %d of them with unsynced writes, %d writes destroyed or torn; %d certificates acknowledged, 0 lost", rounds, hit, lost, len(h.audit.have))
-	if hit == 0 {
+	t.Logf("R3: %d kills; unsynced were %d writes to the journal at %d of them and %d to the ledger's file at %d, destroyed or torn; %d certificates acknowledged, 0 lost",
+		rounds, lost.journal, hit.journal, lost.ledger, hit.ledger, len(h.audit.have))
+	if hit.ledger+hit.journal == 0 {
 		t.Error("no kill came while something was unsynced")
 	}
 }
 
-// TestR4FailedSync has writes and syncs of the ledger fail with EIO. Nothing of
-// the batch that they belong to is handed out, nothing after it either, the file
-// is not touched again, and the server ends with a sentence. It starts again by
+// TestR4FailedSync has writes and syncs of the ledger and its journal fail with
+// EIO. Nothing is handed out that is not in the one or the other, nothing after it
+// either, the file is not touched again, and the server ends with a sentence. It starts again by
 // itself, even where the disk kept nothing of what failed.
 func TestR4FailedSync(t *testing.T) {
 	h := newHouse(t, filepath.Join(t.TempDir(), "data"))
@@ -130,27 +143,40 @@ func (h *house) failedSync(t *testing.T, call string, when int) {
 	h.wreck(t, trace, 1)
 	again := h.serve(t)
 	h.check(t)
+	// Who has written leaves no journal: the next server's first sync is of a write.
+	if _, err := h.carol.certificate(t.Context(), h.carol.client, h.userCA); err != nil {
+		t.Error(err)
+	}
 	again.stop(t, h)
 }
 
-// afterFailure requires that the ledger's file was left alone after the first
-// failure, and that the last certificate arrived within a second of it.
+// afterFailure requires that the ledger's file, or its journal, was left alone
+// after its first failure, and that the last certificate arrived within a second
+// of it.
 func (h *house) afterFailure(t *testing.T, trace string, last time.Time) {
 	t.Helper()
-	var failed time.Time
+	failed := map[string]time.Time{}
+	var first time.Time
 	for _, s := range readTrace(t, trace) {
+		of, known := failed[s.path], false
+		for _, name := range []string{"ledger.db", "ledger.db.journal"} {
+			known = known || s.path == h.path(name)
+		}
 		switch {
-		case s.path != h.path("ledger.db") || s.name == "openat":
-		case !failed.IsZero():
-			t.Errorf("after a failure the ledger's file is touched again: %s", s)
+		case !known || s.name == "openat":
+		case !of.IsZero():
+			t.Errorf("after a failure %s is touched again: %s", s.path, s)
 		case s.failed:
-			failed = s.at
+			failed[s.path] = s.at
+			if first.IsZero() {
+				first = s.at
+			}
 		}
 	}
-	if failed.IsZero() {
+	if first.IsZero() {
 		t.Fatal("nothing failed")
 	}
-	if late := last.Sub(failed); late > time.Second {
+	if late := last.Sub(first); late > time.Second {
 		t.Errorf("the last certificate arrived %v after the failure", late)
 	}
 }
@@ -161,8 +187,16 @@ func (h *house) afterFailure(t *testing.T, trace string, last time.Time) {
 func TestR4FailedRecordingSync(t *testing.T) {
 	h := newHouse(t, filepath.Join(t.TempDir(), "data"))
 	h.serves.stop(t, h)
+	// A server that is killed leaves its journal, and the next one need not make
+	// it, which takes syncs of this kind.
+	p := h.serve(t)
+	if _, err := h.carol.certificate(t.Context(), h.carol.client, h.userCA); err != nil {
+		t.Fatal(err)
+	}
+	h.signal(t, syscall.SIGKILL)
+	p.wait(t)
 	trace := filepath.Join(t.TempDir(), "trace")
-	p := h.serve(t, traced(trace, "-e", "inject=fsync:error=EIO:when=2+")...)
+	p = h.serve(t, traced(trace, "-e", "inject=fsync:error=EIO:when=2+")...)
 	k := h.talk(t.Context())
 	k.wait(t)
 	if !strings.Contains(k.told, "the recording can't go on (input/output error)") {

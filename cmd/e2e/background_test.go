@@ -97,11 +97,17 @@ func (w *world) doSees(ts *script, args []string) error {
 }
 
 func (w *world) doOver(ts *script, args []string) error {
-	p, err := w.process(args, 2, 2)
+	p, err := w.process(args, 2, 3)
 	if err != nil {
 		return err
 	}
-	code, err := p.wait()
+	long := patience
+	if len(args) == 3 {
+		if long, err = time.ParseDuration(args[2]); err != nil {
+			return err
+		}
+	}
+	code, err := p.waitFor(long)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,37 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/vaultpam/vaultpam/cmd/e2e/browser"
 )
+
+// siteKey is the key of every server's certificate: the scripts share a browser,
+// which has to know at its start whom to believe.
+var siteKey = sync.OnceValues(func() (*ecdsa.PrivateKey, error) {
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+})
+
+// sitePin is the pin of siteKey.
+func sitePin() (string, error) {
+	key, err := siteKey()
+	if err != nil {
+		return "", err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	return browser.Pin(&x509.Certificate{RawSubjectPublicKeyInfo: der}), err
+}
+
+// doSite has the server use a certificate of an authority that the machines of
+// everybody in the script know, browsers among them.
+func (w *world) doSite(ts *script, _ []string) error {
+	w.site = filepath.Join(w.dir, "site")
+	_, port, _ := strings.Cut(ts.Getenv("https"), ":")
+	ts.Setenv("server", "localhost:"+port)
+	return w.doCertify(ts, []string{w.site})
+}
 
 // doCertify makes an authority and a certificate of it in a folder of the
 // operator's. A folder that is there gets new ones, in one step each.
@@ -30,7 +59,7 @@ func (w *world) doCertify(ts *script, args []string) error {
 	if err != nil {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := siteKey()
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type script = testscript.TestScript
 //	log                                what the server wrote, as stdout
 //	certify FOLDER                     an authority of the company's (ca.pem), and a
 //	                                   certificate of it for localhost (cert.pem, key.pem)
+//	site                               the same for everybody in the script, before init
 //	company                            init, serve, and ada, dana and carol enrolled
 //	join PERSON ROLE                   ada adds a person, who enrols
 //	person PERSON                      a person appears, with $PERSON as home
@@ -46,18 +47,39 @@ type script = testscript.TestScript
 //	keys NAME TEXT                     types keys; \r is Enter
 //	sendcode NAME PERSON [SECRET]      types a person's next TOTP code
 //	sees NAME REGEXP                   waits until it was written; stdout so far
-//	over NAME CODE                     waits for the end; its output is stdout
+//	over NAME CODE [DURATION]          waits for the end; its output is stdout
 //	overby TIME DURATION               the last over was then, or at most that later
 //	entry TYPE [FIELD=REGEXP…]         waits for an entry that dana can see
 //	forge PERSON NAME KEY=VALUE…       a certificate by hand
 //	[!] attack PERSON NAME WHERE…      logs in with it, by a client that checks nothing
+//	window PERSON                      a window of Chromium, with an authenticator that
+//	                                   answers at once; the person's $BROWSER leads to it
+//	member PERSON ROLE                 ada adds a person, who enrols a passkey in a window
+//	                                   and signs in with it
+//	web PERSON opens URL | follows     an address; the one that a program opens next
+//	web PERSON clicks NAME             the control that a screen reader calls so
+//	web PERSON fills NAME TEXT         a field
+//	web PERSON codes NAME [SECRET]     with the person's next TOTP code
+//	web PERSON sees TEXT…              waits for all of them; new views are held to axe-core
+//	web PERSON text                    what the page shows becomes stdout
+//	web PERSON insists                 clicks warnings about certificates away
+//	web PERSON plugs KIND              another authenticator in place of the first
+//	web PERSON doubts | knows          it does not recognise its user, and does again
+//	web PERSON waits | touches         it waits for a touch, which then comes
+//	web PERSON steals PERSON [cookies] copies somebody's passkeys, or their cookies
+//	web PERSON complains REGEXP        the browser did; otherwise that fails the script
+//	web PERSON pictures NAME           docs/images/NAME.png, which -update takes anew
+//	evil                               a page of another origin, at $evil
+//	listens VAR NAME                   the port of 127.0.0.1 that a program waits on
 //	smalldisk SIZE [FOLDER]            a disk for the server's directory (root)
 //	fill [FOLDER] | empty [FOLDER]     to its last byte, and not any more
 func commands() map[string]func(*script, bool, []string) {
 	all := map[string]func(*script, bool, []string){}
 	for name, f := range map[string]func(*world, *script, []string) error{
 		"init": (*world).doInit, "serve": (*world).doServe, "terminate": (*world).doTerminate, "crash": (*world).doCrash,
-		"dump": (*world).doDump, "certify": (*world).doCertify,
+		"dump":    (*world).doDump,
+		"certify": (*world).doCertify, "site": (*world).doSite, "window": (*world).doWindow, "web": (*world).doWeb,
+		"member": (*world).doMember, "evil": (*world).doEvil, "listens": (*world).doListens,
 		"log": (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
 		"ownhost": (*world).doOwnHost, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,

@@ -25,6 +25,9 @@ var root string
 // keep leaves what the scripts made, to be looked at.
 var keep = flag.Bool("keep", false, "keep the scripts' directories")
 
+// update has the scripts take the pictures in docs/images anew.
+var update = flag.Bool("update", false, "rewrite the scripts' pictures in docs/images")
+
 // built names programs to test in place of the tree's: those of a release.
 var built = flag.String("built", "", "directory of the programs to test (default: build them)")
 
@@ -61,7 +64,8 @@ func run(m *testing.M) (code int, err error) {
 	if err := build(filepath.Join(root, "bin")); err != nil {
 		return 1, err
 	}
-	return m.Run(), nil
+	code = m.Run()
+	return code, closeChromium()
 }
 
 // early are testscript's own commands that end a script as passed, which would
@@ -120,8 +124,11 @@ func TestScripts(t *testing.T) {
 }
 
 func condition(name string) (bool, error) {
-	if name == "root" {
+	switch name {
+	case "root":
 		return isRoot(), nil
+	case "campaign":
+		return os.Getenv("VAULTPAM_CAMPAIGN") == "1", nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

@@ -23,6 +23,7 @@ type person struct {
 	agent   *process
 	secret  string // what their authenticator holds
 	used    int64  // the time step of the last code that they typed
+	window  *window
 }
 
 // person returns a person of the script, who appears when first named.
@@ -39,10 +40,14 @@ func (w *world) person(name string) (*person, error) {
 	return p, p.startAgent()
 }
 
-func (p *person) close() {
+func (p *person) close() error {
 	if p.agent != nil {
 		p.agent.kill()
 	}
+	if p.window != nil {
+		return p.window.close()
+	}
+	return nil
 }
 
 func (p *person) socket() string { return filepath.Join(p.account.home, "agent.sock") }

@@ -63,12 +63,14 @@ func (p *process) kill() {
 }
 
 // wait waits for the end and returns the exit code; -1 for a signal.
-func (p *process) wait() (int, error) {
+func (p *process) wait() (int, error) { return p.waitFor(patience) }
+
+func (p *process) waitFor(long time.Duration) (int, error) {
 	select {
 	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode(), nil
-	case <-time.After(patience):
-		return 0, fmt.Errorf("still runs after %s; it said:\n%s", patience, p.out.text())
+	case <-time.After(long):
+		return 0, fmt.Errorf("still runs after %s; it said:\n%s", long, p.out.text())
 	}
 }
 

@@ -20,10 +20,14 @@ var (
 
 // doInit makes the server's data directory, as `vaultpamd init` is typed.
 func (w *world) doInit(ts *script, _ []string) error {
-	cmd, err := w.command(operator, []string{
+	words := []string{
 		"vaultpamd", "init", "--name", "localhost", "--administrator", "ada",
 		"--https", ts.Getenv("https"), "--ssh", ts.Getenv("ssh"),
-	})
+	}
+	if w.site != "" {
+		words = append(words, "--tls-cert", filepath.Join(w.site, "cert.pem"), "--tls-key", filepath.Join(w.site, "key.pem"))
+	}
+	cmd, err := w.command(operator, words)
 	if err != nil {
 		return err
 	}

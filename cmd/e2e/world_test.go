@@ -37,6 +37,7 @@ type world struct {
 	last      time.Duration // what the last program took
 	lastEnd   time.Time     // of the last process that was over
 	mounts    []*debt
+	site      string // folder of the certificate that everybody trusts, if there is one
 }
 
 type worldKey struct{}
@@ -146,8 +147,7 @@ func (w *world) close() error {
 	}
 	errs = append(errs, w.unmount())
 	for _, p := range w.people {
-		p.close()
-		errs = append(errs, p.account.remove())
+		errs = append(errs, p.close(), p.account.remove())
 	}
 	if w.login != nil {
 		errs = append(errs, w.login.remove())
@@ -174,6 +174,12 @@ func (w *world) environ(name string) []string {
 	env := []string{"PATH=" + w.path, "VAULTPAMD_DIR=" + w.data()}
 	if p, ok := w.people[name]; ok {
 		env = append(env, "SSH_AUTH_SOCK="+p.socket())
+		if p.window != nil {
+			env = append(env, "BROWSER="+p.browser())
+		}
+	}
+	if w.site != "" {
+		env = append(env, "SSL_CERT_FILE="+filepath.Join(w.site, "ca.pem"))
 	}
 	return env
 }

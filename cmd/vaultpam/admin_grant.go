@@ -50,7 +50,7 @@ func (a *app) grantAddCommand() *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&flags.logins, "login", nil, "`ACCOUNT` on the target; may be given several times")
 	cmd.Flags().StringVar(&flags.from, "from", "", "from `WHEN` on: 2006-01-02, 2006-01-02T15:04 (default: now)")
-	cmd.Flags().DurationVar(&flags.touch, "touch", 0, "ask for a touch of a passkey that is at most this `LONG` ago: 15m")
+	cmd.Flags().DurationVar(&flags.touch, "touch", 0, "ask for a touch of a passkey that is at most this `DURATION` ago: 15m")
 	cmd.Flags().StringVar(&flags.until, "until", "", "until `WHEN` (default: until it is removed)")
 	cmd.Flags().StringVar(&flags.span, "for", "", "for this long from its beginning, `DURATION`: 2h, 5d")
 	jsonFlag(cmd, &flags.json)
@@ -121,7 +121,11 @@ func (a *app) span(g api.Grant) string {
 	if !g.Until.IsZero() {
 		s += " until " + a.local(g.Until)
 	}
-	if g.Touch != 0 {
+	switch g.Touch {
+	case 0:
+	case 1:
+		s += ", with a touch in the minute before"
+	default:
 		s += fmt.Sprintf(", with a touch in the %d minutes before", g.Touch)
 	}
 	return s

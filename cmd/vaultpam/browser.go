@@ -123,7 +123,7 @@ func (a *app) loginByCode(ctx context.Context, n *node, code *codeFlag) (api.Sig
 // loginByBrowser signs in with a passkey in this machine's browser, which comes
 // back to a port that only this process listens on.
 func (a *app) loginByBrowser(ctx context.Context, n *node) (api.SignInResponse, error) {
-	back, err := client.NewLoopback()
+	back, err := client.NewLoopback(ctx)
 	if err != nil {
 		return api.SignInResponse{}, err
 	}
@@ -139,31 +139,56 @@ func (a *app) loginByBrowser(ctx context.Context, n *node) (api.SignInResponse, 
 		return api.SignInResponse{}, err
 	}
 	a.show(ctx, page.URL)
-	ctx, cancel := context.WithDeadlineCause(ctx, page.Expires, errNobodyConfirmed)
-	defer cancel()
 	redeem := api.RedeemRequest{ID: page.ID, Verifier: verifier, Device: n.home.Device(n.settings.Handle)}
-	type outcome struct {
-		session *api.SignInResponse
-		err     error
+	waiting, cancel := context.WithDeadlineCause(ctx, page.Expires, withHint(errNobodyConfirmed, "vaultpam login; or vaultpam login --totp"))
+	defer cancel()
+	waiting, stop := context.WithCancelCause(waiting)
+	defer stop(nil)
+	go a.hearRefusal(waiting, n, redeem, stop) // ends with waiting
+	if redeem.Code, err = back.Await(waiting); err != nil {
+		return api.SignInResponse{}, context.Cause(waiting)
 	}
-	code, waited := make(chan outcome, 1), context.WithoutCancel(ctx)
-	go func() { // ends with the code, or when back closes and ctx ends
-		var o outcome
-		if redeem.Code, o.err = back.Await(ctx); o.err == nil {
-			o.session, o.err = n.client.Redeem(waited, redeem)
+	// Not cut short: a session that was opened is kept, or ended.
+	session, err := n.client.Redeem(context.WithoutCancel(ctx), redeem)
+	if err == nil && session == nil {
+		err = client.ErrAnswer
+	}
+	if err != nil {
+		return api.SignInResponse{}, err
+	}
+	return *session, nil
+}
+
+// hearRefusal stops the wait for a redirect that will not come: "This wasn't me"
+// leads the browser nowhere.
+func (a *app) hearRefusal(ctx context.Context, n *node, q api.RedeemRequest, stop context.CancelCauseFunc) {
+	for ctx.Err() == nil {
+		begun := a.Now()
+		_, err := n.client.Redeem(ctx, q)
+		var refused *api.Error
+		if errors.As(err, &refused) {
+			stop(err)
 		}
-		code <- o
-	}()
-	o := <-code
-	switch {
-	case errors.Is(o.err, context.DeadlineExceeded):
-		return api.SignInResponse{}, withHint(errNobodyConfirmed, "vaultpam login; or vaultpam login --totp")
-	case o.err != nil:
-		return api.SignInResponse{}, o.err
-	case o.session == nil:
-		return api.SignInResponse{}, client.ErrAnswer
+		if err != nil {
+			return // the redirect still says it
+		}
+		if a.pace(ctx, begun) != nil {
+			return
+		}
 	}
-	return *o.session, nil
+}
+
+// pace waits until a second after a call was made: a server that does not wait
+// itself is not asked without end.
+func (a *app) pace(ctx context.Context, begun time.Time) error {
+	timer := time.NewTimer(time.Second - a.Now().Sub(begun))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // errNobodyConfirmed is returned where the page had its time.
@@ -183,12 +208,16 @@ func (a *app) loginByDevice(ctx context.Context, n *node) (api.SignInResponse, e
 	a.say("the code lives until %s; nobody else needs it, whoever asks for it", a.local(page.Expires))
 	redeem := api.RedeemRequest{ID: page.ID, Verifier: verifier, Device: n.home.Device(n.settings.Handle)}
 	for a.Now().Before(page.Expires.Add(time.Minute)) {
+		begun := a.Now()
 		session, err := n.client.Redeem(ctx, redeem)
 		if err != nil {
 			return api.SignInResponse{}, err
 		}
 		if session != nil {
 			return *session, nil
+		}
+		if err := a.pace(ctx, begun); err != nil {
+			return api.SignInResponse{}, err
 		}
 	}
 	return api.SignInResponse{}, withHint(errNobodyConfirmed, "vaultpam login --device")

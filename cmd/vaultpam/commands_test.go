@@ -140,15 +140,15 @@ func hostKey(s *fakeServer) string {
 func TestTables(t *testing.T) {
 	s := newFakeServer(t)
 	m := enrolled(t, s)
-	s.set(api.RouteUsers, []api.User{{ID: "u:x", Handle: "carol", Roles: []string{"engineer", "auditor"}, Enrolled: true}, {ID: "u:y", Handle: "dave\x1b[31m"}})
+	s.set(api.RouteUsers, []api.User{{ID: "u:x", Handle: "carol", Roles: []string{"engineer", "auditor"}, Enrolled: true, Email: "carol@example.eu"}, {ID: "u:y", Handle: "dave\x1b[31m"}})
 	for args, want := range map[string]string{
 		"targets": "target         logins       until\n" +
 			"db1.pam        root,deploy  2026-11-24 01:00:00 UTC\n" +
 			"web1.prod.pam  deploy       -\n",
-		"admin user ls": "handle        roles             enrolled  id\n" +
-			"carol         engineer,auditor  yes       u:x\n" +
-			`dave\x1b[31m  -                 no        u:y` + "\n",
-		"admin grant ls":         "id  user  target  logins  from  until\n",
+		"admin user ls": "handle        roles             enrolled  id   e-mail\n" +
+			"carol         engineer,auditor  yes       u:x  carol@example.eu\n" +
+			`dave\x1b[31m  -                 no        u:y  -` + "\n",
+		"admin grant ls":         "id  user  target  logins  from  until  touch\n",
 		"admin grant ls --json":  "[]\n",
 		"admin target ls --json": "[]\n",
 		"version":                "vaultpam v0.0.0-test " + systemWords() + "\n",
@@ -174,6 +174,14 @@ func TestAdmin(t *testing.T) {
 	m.run("admin", "grant", "add", "dave", "db1", "--login", "root", "--from", "2026-12-01", "--for", "2h").want(t, exitOK, "grant 12: dave may reach db1 as root")
 	if got := s.body(api.RouteGrantAdd); !strings.Contains(got, `"from":"2026-12-01T00:00:00Z","until":"2026-12-01T02:00:00Z"`) {
 		t.Errorf("sent %s", got)
+	}
+	s.set(api.RouteGrantAdd, api.Grant{ID: 13, Touch: 15})
+	m.run("admin", "grant", "add", "dave", "db1", "--login", "root", "--touch", "15m").want(t, exitOK, "grant 13: dave may reach db1 as root", "with a touch in the 15 minutes before")
+	if got := s.body(api.RouteGrantAdd); !strings.Contains(got, `"touch":15`) {
+		t.Errorf("sent %s", got)
+	}
+	for _, bad := range []string{"90s", "-1m", "soon"} {
+		m.run("admin", "grant", "add", "dave", "db1", "--login", "root", "--touch", bad).want(t, exitUsage)
 	}
 	m.run("admin", "grant", "rm", "12").want(t, exitOK, "removed grant 12")
 	m.run("admin", "user", "rm", "dave").want(t, exitOK, "removed dave")

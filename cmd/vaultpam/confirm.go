@@ -52,8 +52,12 @@ func (a *app) touch(ctx context.Context, n *node, q api.ConfirmRequest) error {
 	}
 	a.show(ctx, page.URL)
 	for a.Now().Before(page.Expires) {
+		begun := a.Now()
 		done, err := n.client.AwaitConfirm(ctx, page.ID)
 		if done || err != nil {
+			return err
+		}
+		if err := a.pace(ctx, begun); err != nil {
 			return err
 		}
 	}

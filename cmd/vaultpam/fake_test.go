@@ -7,9 +7,11 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,8 +49,9 @@ type fakeServer struct {
 	tree    *store.Tree
 	hashes  []store.Hash
 	records [][]byte
-	answers map[string]any // by the route's pattern; an *api.Error refuses
+	answers map[string]any // by the route's pattern; an *api.Error refuses, a func([]byte) any is asked
 	bodies  map[string]string
+	keys    map[[32]byte]bool // that sign-ins were signed with
 	issued  uint64
 	endedAt uint64 // index of a session.ended entry; 0 is none
 }
@@ -67,7 +70,7 @@ func newFakeServer(t testing.TB) *fakeServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fakeServer{t: t, signer: signer, logKey: public, userCA: ca, answers: map[string]any{}, bodies: map[string]string{}}
+	s := &fakeServer{t: t, signer: signer, logKey: public, userCA: ca, answers: map[string]any{}, bodies: map[string]string{}, keys: map[[32]byte]bool{}}
 	s.grow(5, "a")
 	s.standard()
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
@@ -89,14 +92,14 @@ func (s *fakeServer) standard() {
 	for route, v := range map[api.Route]any{
 		api.RouteInfo: api.Info{
 			Name: "pam.example.eu", Suffix: "pam", Relay: "pam.example.eu:2222", Origin: store.Origin("pam.example.eu"),
-			LogKey: s.logKey, HostCA: string(ssh.MarshalAuthorizedKey(s.userCA.PublicKey())),
+			LogKey: s.logKey, HostCA: string(ssh.MarshalAuthorizedKey(s.userCA.PublicKey())), Factors: []string{"totp"},
 		},
 		api.RouteEnrollBegin:  api.EnrollBeginResponse{Handle: "carol", Secret: "NVCV6YTCEHTE7E4CVSLCBUV7AABC3TB7", URI: uri},
 		api.RouteEnrollFinish: enrolled,
 		api.RouteRecovery:     api.RecoveryResponse{Codes: testCodes},
 		api.RouteSignIn:       session,
 		api.RouteSignOut:      api.Empty{},
-		api.RouteStatus:       api.StatusResponse{Handle: "carol", Roles: []string{"engineer"}, SignIn: 4, Expires: in10h, Targets: 2},
+		api.RouteStatus:       api.StatusResponse{Handle: "carol", Roles: []string{"engineer"}, SignIn: 4, Expires: in10h, Ends: in10h.Add(-6 * time.Hour), Targets: 2},
 		api.RouteTargets: []api.Target{
 			{Name: "db1", Logins: []string{"root", "deploy"}, Until: in10h}, {Name: "web1.prod", Logins: []string{"deploy"}},
 		},
@@ -187,13 +190,29 @@ func (s *fakeServer) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Route) {
-	var body json.RawMessage
-	if r.Body != http.NoBody {
-		_ = json.NewDecoder(r.Body).Decode(&body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Error(err)
 	}
 	s.bodies[route.Pattern()] = r.URL.RequestURI() + " " + string(body)
 	v := s.answers[route.Pattern()]
-	signedIn := r.Header.Get(api.TokenHeader) == "Bearer "+base64.RawURLEncoding.EncodeToString(testToken)
+	if later, ok := v.(func() any); ok {
+		v = later()
+	}
+	token, signedIn := []byte(nil), r.Header.Get(api.TokenHeader) == "Bearer "+base64.RawURLEncoding.EncodeToString(testToken)
+	if signedIn {
+		token = testToken
+	}
+	key, unproved := api.Proved(r.Header.Get(api.ProofHeader), api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, time.Now())
+	switch {
+	case slices.Contains([]api.Route{api.RouteSignIn, api.RouteEnrollFinish, api.RouteSignInBegin, api.RouteRedeem}, route):
+		if unproved != nil {
+			s.t.Errorf("%s: %v", route.Pattern(), unproved)
+		}
+		s.keys[key] = true
+	case signedIn && (unproved != nil || !s.keys[key]):
+		s.t.Errorf("%s is not signed with the key of a sign-in: %v", route.Pattern(), unproved)
+	}
 	switch {
 	case v == nil:
 		v = s.dynamic(r, route, body)
@@ -204,6 +223,9 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	}
 	if route.Who != api.WhoAnybody && !signedIn {
 		v = api.NewError(api.KindUnauthenticated, "", "the sign-in has ended")
+	}
+	if f, ok := v.(func([]byte) any); ok {
+		v = f(body)
 	}
 	if e, ok := v.(*api.Error); ok {
 		w.WriteHeader(e.Status)

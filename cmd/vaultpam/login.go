@@ -43,6 +43,12 @@ On a machine that you did not enroll on, --server names the server and --pin its
 key, as they stand in an invitation.`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if flags.device && (flags.totp || flags.code.stdin) {
+				return &usageError{command: cmd.CommandPath(), why: "--device asks for no code: want it without --totp and --code-stdin"}
+			}
+			if flags.browser && (flags.device || flags.totp || flags.code.stdin) {
+				return &usageError{command: cmd.CommandPath(), why: "--browser is a way of its own: want it without --device, --totp and --code-stdin"}
+			}
 			return a.login(cmd.Context(), &flags)
 		},
 	}
@@ -52,9 +58,7 @@ key, as they stand in an invitation.`,
 	cmd.Flags().BoolVar(&flags.totp, "totp", false, "type a code of your authenticator app, or a recovery code")
 	cmd.Flags().BoolVar(&flags.device, "device", false, "show a code to type at a browser on another machine")
 	cmd.Flags().BoolVar(&flags.browser, "browser", false, "open the browser, for a passkey or the company's provider")
-	cmd.MarkFlagsMutuallyExclusive("totp", "device", "browser")
 	flags.code.add(cmd)
-	cmd.MarkFlagsMutuallyExclusive("code-stdin", "device", "browser")
 	flags.code.recovery = recoveryToo
 	return cmd
 }

@@ -25,6 +25,9 @@ type machine struct {
 	typed []string // what is typed, a line for each time the terminal is opened
 	tty   bytes.Buffer
 	exec  []string // the program that was run last, and its arguments
+	// browser is what a page does that is opened; there is no browser where it is nil.
+	browser func(url string)
+	opened  []string // pages that a browser was sent to
 }
 
 func newMachine(t testing.TB) *machine {
@@ -62,7 +65,7 @@ func (m *machine) runContext(ctx context.Context, stdin io.Reader, args ...strin
 	var out, stderr bytes.Buffer
 	main := Main{
 		Stdin: stdin, Stdout: &out, Stderr: &stderr, Env: m.env, Now: time.Now, Zone: time.UTC, Random: rand.Reader,
-		OpenTTY: m.openTTY,
+		OpenTTY: m.openTTY, OpenBrowser: m.openBrowser, Hostname: func() (string, error) { return "carols-laptop", nil },
 		Exec: func(program string, args, _ []string) (int, error) {
 			m.exec = append([]string{program}, args...)
 			return 42, nil
@@ -72,6 +75,15 @@ func (m *machine) runContext(ctx context.Context, stdin io.Reader, args ...strin
 	}
 	code := main.Run(ctx, args)
 	return result{code, out.String(), stderr.String()}
+}
+
+func (m *machine) openBrowser(_ context.Context, url string) error {
+	if m.browser == nil {
+		return errNoBrowser
+	}
+	m.opened = append(m.opened, url)
+	m.browser(url)
+	return nil
 }
 
 // openTTY is a terminal on which the next of the lines is typed, and none

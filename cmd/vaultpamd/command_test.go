@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/vaultpam/vaultpam/ca"
@@ -66,6 +67,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"serve", "--check", "--dir", nowhere}, exitFailed, "is not a data directory"},
 		{[]string{"status", "--dir", dir}, exitFailed, "no vaultpamd serves this data directory: dial unix "},
 		{[]string{"setting", "self-grant", "allowed", "--dir", dir}, exitFailed, "hint: vaultpamd serve"},
+		{[]string{"setting", "--dir", dir}, exitFailed, "hint: vaultpamd serve"},
 		{[]string{"init", "--dir", dir, "--name", "pam.example.eu"}, exitFailed, dir + " is a data directory already"},
 		{[]string{"init", "--dir", nowhere, "--name", "Not A Name"}, exitFailed, "name: host name"},
 		{[]string{"target", "setup", "Not A Target", "--dir", dir}, exitFailed, "target name"},
@@ -161,16 +163,35 @@ func TestTheLocalAdministrator(t *testing.T) {
 	if r := run(t, "setting", "self-grant", "allowed", "--dir", dir); r.code != exitDone || r.out != "self-grant is allowed\n" {
 		t.Errorf("%+v", r)
 	}
-	for _, args := range [][]string{{"self-grant", "perhaps"}, {"no-such", "allowed"}, {"", ""}} {
-		if r := run(t, append([]string{"setting", "--dir", dir}, args...)...); r.code != exitFailed || !strings.Contains(r.stderr, "want the setting self-grant") {
-			t.Errorf("%v: %+v", args, r)
+	for _, c := range []struct{ name, value, want string }{
+		{"self-grant", "perhaps", "want one of refused, allowed"}, {"no-such", "allowed", "self-grant"}, {"", "", "self-grant"},
+		{"sign-in-life", "1s", "from 5m to 168h"}, {"sign-in-idle", "never", "from 5m to 168h"}, {"device-login", "yes", "same-source"},
+		{"authenticators", "yubikey", "AAGUID"},
+	} {
+		if r := run(t, "setting", "--dir", dir, c.name, c.value); r.code != exitFailed || !strings.Contains(r.stderr, c.want) {
+			t.Errorf("%v: %+v", c, r)
 		}
+	}
+	if r := run(t, "setting", "sign-in-idle", "30m", "--dir", dir); r.code != exitDone || r.out != "sign-in-idle is 30m\n" {
+		t.Errorf("%+v", r)
+	}
+	want := [][]string{
+		{"setting", "value", "default"}, {"self-grant", "allowed", "refused"}, {"sign-in-life", "10h", "10h"}, {"sign-in-idle", "30m", "4h"},
+		{"device-login", "same-source", "same-source"}, {"authenticators", "any", "any"},
+	}
+	r := run(t, "setting", "--dir", dir)
+	var got [][]string
+	for line := range strings.Lines(r.out) {
+		got = append(got, strings.Fields(line))
+	}
+	if diff := cmp.Diff(want, got); diff != "" || r.code != exitDone {
+		t.Errorf("%+v\n%s", r, diff)
 	}
 	online := run(t, "target", "setup", "db1", "--dir", dir)
 	if online.code != exitDone || online.out == "" || online.out != offline.out {
 		t.Errorf("the script differs: %d and %d", offline.code, online.code)
 	}
-	if r := run(t, "status", "--dir", dir); !strings.Contains(r.out, "5 entries") {
+	if r := run(t, "status", "--dir", dir); !strings.Contains(r.out, "6 entries") {
 		t.Errorf("%+v", r)
 	}
 	stop()
@@ -247,5 +268,15 @@ func TestServeThatIsStoppedBeforeItServes(t *testing.T) {
 	}
 	if r := run(t, "serve", "--check", "--dir", dir); r.code != exitDone {
 		t.Errorf("afterwards: %+v", r)
+	}
+}
+
+// Every setting that there is has its words in the help.
+func TestSettingsAreExplained(t *testing.T) {
+	r := run(t, "help", "setting")
+	for _, s := range store.Settings() {
+		if !strings.Contains(r.out, "\n    "+string(s)+" ") {
+			t.Errorf("no word about %s:\n%s", s, r.out)
+		}
 	}
 }

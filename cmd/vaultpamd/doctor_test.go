@@ -25,7 +25,7 @@ func localhost(t *testing.T, more ...string) string {
 func TestDoctor(t *testing.T) {
 	dir := localhost(t)
 	r := run(t, "doctor", "--dir", dir)
-	if r.code != exitFailed || !strings.Contains(r.stderr, "vaultpamd: not well: 1 of 8\n") {
+	if r.code != exitFailed || !strings.Contains(r.stderr, "vaultpamd: not well: 1 of 9\n") {
 		t.Errorf("%+v", r)
 	}
 	for _, line := range []string{
@@ -43,7 +43,7 @@ func TestDoctor(t *testing.T) {
 		Well   bool                 `json:"well"`
 		Checks []server.Observation `json:"checks"`
 	}
-	if err := json.Unmarshal([]byte(r.out), &said); err != nil || r.code != exitFailed || said.Well || len(said.Checks) != 8 {
+	if err := json.Unmarshal([]byte(r.out), &said); err != nil || r.code != exitFailed || said.Well || len(said.Checks) != 9 {
 		t.Errorf("%+v: %v", r, err)
 	}
 	for _, o := range said.Checks {

@@ -43,23 +43,3 @@ func (p *program) statusCommand() *cobra.Command {
 		},
 	}
 }
-
-func (p *program) settingCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "setting NAME VALUE",
-		Short: "change a setting of the rules on the running server",
-		Long: `setting changes a setting that the rules depend on; the change is an entry.
-
-    self-grant refused|allowed   whether an administrator may grant access to
-                                 themselves without a second person`,
-		Args: exactly("NAME", "VALUE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q := server.LocalSetting{Setting: args[0], Value: args[1]}
-			if err := ask(cmd.Context(), dirOf(cmd), server.RouteLocalSetting, "", q, &api.Empty{}); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(p.stdout, "%s is %s\n", args[0], args[1])
-			return err
-		},
-	}
-}

@@ -143,7 +143,7 @@ other damage, 6 a restore is refused because entries could be lost.`,
 	root.SetHelpCommand(helpCommand())
 	root.PersistentFlags().String("dir", p.defaultDir(), "data directory, `DIR` (VAULTPAMD_DIR)")
 	root.AddCommand(
-		p.initCommand(), p.serveCommand(), p.statusCommand(), p.settingCommand(), p.clockCommand(),
+		p.initCommand(), p.serveCommand(), p.statusCommand(), p.settingCommand(), p.clockCommand(), p.recoverAdminCommand(),
 		p.backupCommand(), p.restoreCommand(), p.fsckCommand(), p.doctorCommand(),
 		p.targetCommand(), p.ssoCommand(), p.emergencyCommand(), p.versionCommand(), p.demoCommand(),
 	)

@@ -77,6 +77,14 @@ func (a *applier) apply() error {
 	case *store.SignInFailed, *store.SignInStopped:
 	case *store.RecoveryCreated:
 		return a.recoveryCreated(e)
+	case *store.UserContact:
+		return a.userContact(e)
+	case *store.RecoveryBegun:
+		return a.recoveryBegun(e)
+	case *store.RecoveryStopped:
+		return a.recoveryOver(e.User, e.Begun)
+	case *store.RecoveryFinished:
+		return a.recoveryFinished(e)
 	case *store.SignInEnded:
 		return a.signInEnded(e)
 	case *store.SSOLinked:
@@ -171,6 +179,9 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 	a.invitations = a.invitations.drop(u.invitation)
 	for g := range a.GrantsOf(u.ID) {
 		a.dropGrant(g)
+	}
+	if a.pending.User == u.ID {
+		a.pending = PendingRecovery{}
 	}
 	a.leaveGroups(u.ID)
 	a.forgetIdentity(u)

@@ -22,6 +22,9 @@ func TestApplyRefuses(t *testing.T) {
 	target := c.target("db1", "root")
 	grant := c.grant(p, "db1", 0, 0, "root")
 	session := c.session(p, "db1", "root")
+	c.employ("bob", store.RoleAdministrator)
+	c.do(access.BeginRecovery{By: local, Handle: "carol", Pause: access.MinRecoverPause})
+	begun := c.state.Next() - 1
 	group := c.group("dba", p)
 	next, now := c.state.Next(), c.state.Time()
 	fine := &store.RulesActivated{Rules: access.Rules}
@@ -54,6 +57,13 @@ func TestApplyRefuses(t *testing.T) {
 		"removal of no grant":      {Index: next, Time: now, Event: &store.GrantRemoved{Grant: target}},
 		"a session twice":          {Index: next, Time: now, Event: &store.SessionStarted{Session: session}},
 		"the end of no session":    {Index: next, Time: now, Event: &store.SessionEnded{}},
+		"address of nobody":        {Index: next, Time: now, Event: &store.UserContact{}},
+		"recovery of nobody":       {Index: next, Time: now, Event: &store.RecoveryBegun{}},
+		"a recovery twice":         {Index: next, Time: now, Event: &store.RecoveryBegun{User: p.id}},
+		"the stop of no recovery":  {Index: next, Time: now, Event: &store.RecoveryStopped{User: p.id, Begun: grant}},
+		"a recovery too early":     {Index: next, Time: now, Event: &store.RecoveryFinished{User: p.id, Begun: begun}},
+		"the end of no recovery":   {Index: next, Time: now + 3_600_000, Event: &store.RecoveryFinished{User: p.id, Begun: grant}},
+		"somebody else's recovery": {Index: next, Time: now + 3_600_000, Event: &store.RecoveryFinished{User: c.userID(), Begun: begun}},
 		"nothing before the birth": {Index: 0, Time: now, Event: fine},
 	} {
 		s := c.state

@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 48).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 53).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -71,7 +71,7 @@ func (w *world) command() access.Command {
 		return access.AddUser{
 			By: w.by(), ID: w.newUserID(), Handle: w.anyHandle(), Salt: w.random(),
 			Roles:  rapid.SliceOfN(rapid.SampledFrom(append(store.Roles(), "god")), 0, 3).Draw(w.t, "roles"),
-			Invite: w.invite(),
+			Invite: w.invite(), Email: one(w, "first email", "", "", "carol@example.eu", "carol"), EmailSalt: w.random(),
 		}
 	case 17:
 		return access.RemoveUser{By: w.by(), Handle: store.Handle(w.anyHandle())}
@@ -101,9 +101,16 @@ func (w *world) command() access.Command {
 		return access.RenewFactor{By: w.caller(), Invite: w.invite()}
 	case 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41:
 		return w.factorCommand()
-	case 42, 43:
+	case 42, 43, 44:
+		return w.recoverAdmin()
+	case 45, 46:
+		return access.SetContact{
+			By: w.by(), Handle: store.Handle(one(w, "whose", w.anyHandle(), "")), Salt: w.random(),
+			Email: one(w, "email", "carol@example.eu", "carol@example.eu", "", "carol@example.eu\r\nBcc: eve@example.eu"),
+		}
+	case 47, 48:
 		return w.groupCommand()
-	case 44, 45, 46, 47:
+	case 49, 50, 51, 52:
 		return w.ssoCommand()
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}

@@ -36,10 +36,33 @@ func (w *world) factorCommand() access.Command {
 	case 4, 5:
 		return access.AddFactor{SignIn: known(w, "sign-in", w.signIns, 1<<40), Factor: w.newFactor()}
 	case 6:
-		return access.RemoveFactor{By: w.caller(), Factor: known(w, "factor", w.factors, 1<<40)}
+		return w.removeFactor()
 	default:
 		return access.NameFactor{By: w.caller(), Factor: known(w, "factor", w.factors, 1<<40), Name: "blue key", Salt: w.random()}
 	}
+}
+
+// removeFactor draws somebody who takes a factor away, mostly one of their own, and
+// where there is anybody who may.
+func (w *world) removeFactor() access.Command {
+	c := access.RemoveFactor{By: w.caller(), Factor: known(w, "factor", w.factors, 1<<40)}
+	if w.seldom("foreign factor") {
+		return c
+	}
+	now := max(w.at(), w.state.Time())
+	for _, token := range w.tokens {
+		x := w.model.byToken(byToken(token), now)
+		if x == nil || len(w.model.users[x.user].factors) < 2 {
+			continue
+		}
+		c.By = byToken(token)
+		for _, entry := range w.factors { // in their order, so that a run can be repeated
+			if w.model.users[x.user].factors[entry] != nil {
+				c.Factor = entry
+			}
+		}
+	}
+	return c
 }
 
 // assertion draws what a passkey of a user's said, mostly.

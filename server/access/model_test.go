@@ -29,6 +29,7 @@ type model struct {
 	life      store.Millis // of sign-in sessions
 	idle      store.Millis
 	serial    store.Serial // the last
+	recovery  *modelRecovery
 }
 
 type modelUser struct {
@@ -38,6 +39,8 @@ type modelUser struct {
 	set      *store.RecoveryCreated // of recovery codes
 	setEntry store.Index
 	used     map[uint64]bool // of the set, by number
+	handle   store.Commitment
+	contact  store.Commitment
 }
 
 type modelLink struct {
@@ -91,15 +94,19 @@ func newModel(c *company) *model {
 func (m *model) see(e *store.Entry) {
 	m.company.Helper()
 	m.judge(e)
+	m.seeRecovery(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
 	case *store.UserAdded:
 		m.users[v.User] = &modelUser{
-			admin: slices.Contains(v.Roles, store.RoleAdministrator), factors: map[store.Index]*modelFactor{},
+			admin: slices.Contains(v.Roles, store.RoleAdministrator), factors: map[store.Index]*modelFactor{}, handle: v.Handle,
 		}
 	case *store.UserRemoved:
 		delete(m.users, v.User)
+		if m.recovery != nil && m.recovery.user == v.User {
+			m.recovery = nil
+		}
 		// The worlds use an ID again; whoever has it then starts with nothing.
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
@@ -219,6 +226,7 @@ func (m *model) judge(e *store.Entry) {
 		m.company.Helper()
 		m.company.Fatalf("entry %d, %+v: %s", e.Index, e.Event, why)
 	}
+	m.judgeAdministrator(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {

@@ -24,6 +24,10 @@ type Assertion struct {
 	User    store.UserID
 	Factor  store.Index
 	Counter uint64
+	// Last is the factor's counter in the state that the assertion was verified
+	// against. One that exceeded it is no copy's, though another may have been
+	// decided since.
+	Last uint64
 }
 
 // ErrPasskey answers every passkey that proves nothing here.
@@ -40,6 +44,13 @@ var ErrCloned = &Refusal{
 	Hint:    "use another factor of yours, and tell an administrator",
 }
 
+// ErrOvertaken answers an assertion after which its passkey was used again.
+var ErrOvertaken = &Refusal{
+	Kind:    Conflict,
+	Message: "this passkey was used for something else in the meantime",
+	Hint:    "begin again",
+}
+
 // assert returns the factor behind an assertion, or the refusal; where there is a
 // copy of it the refusal comes with the entry that says so.
 func (s State) assert(a Assertion) (User, Factor, Decision, error) {
@@ -54,6 +65,11 @@ func (s State) assert(a Assertion) (User, Factor, Decision, error) {
 	// A passkey that does not count always says 0 (WebAuthn Level 3, section 7.2,
 	// step 22).
 	if (a.Counter != 0 || f.Passkey.Counter != 0) && a.Counter <= f.Passkey.Counter {
+		// Two programs may wait at once, and fetch their sessions in another order
+		// than that of the touches.
+		if a.Last < a.Counter && a.Counter < f.Passkey.Counter {
+			return u, f, Decision{}, ErrOvertaken
+		}
 		return u, f, Decision{
 			Events: []store.Event{&store.FactorCloned{User: u.ID, Factor: f.Entry, Counter: a.Counter, Last: f.Passkey.Counter}},
 		}, ErrCloned

@@ -31,7 +31,12 @@ func TestS17CounterRegress(t *testing.T) {
 			}
 			c.do(in(key, 9))
 			size := len(c.entries)
-			if r := c.refused(in(key, back)); r != access.ErrCloned {
+			if r := c.refused(in(key, 8)); r != access.ErrOvertaken || len(c.entries) != size {
+				t.Errorf("one that was verified before the last: %v", r)
+			}
+			copied := in(key, back)
+			copied.Assertion.Last = 9
+			if r := c.refused(copied); r != access.ErrCloned {
 				t.Errorf("refusal %v", r)
 			}
 			if e := last[*store.FactorCloned](c); len(c.entries) != size+1 || e.Factor != key || e.Counter != back || e.Last != 9 {

@@ -213,6 +213,9 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		return
 	}
 	want := err == nil
+	if wanted, known := w.expectRecovery(cmd, at); known {
+		want = wanted
+	}
 	switch c := cmd.(type) {
 	case access.StartSession:
 		want = w.model.mayStart(c, at)
@@ -309,6 +312,7 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 func (w *world) lookAround() {
 	w.Helper()
 	now := max(w.at(), w.state.Time()) // as Decide has it
+	w.lookAtPeople(now)
 	for _, id := range w.sessions {
 		if _, ends := w.state.SessionEnds(id, now); ends != w.model.over(id, now) {
 			w.Fatalf("session %s ends: %v", id, ends)

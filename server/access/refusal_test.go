@@ -44,6 +44,8 @@ func TestRefusals(t *testing.T) {
 	cases = append(cases, certificateRefusals()...)
 	cases = append(cases, sessionRefusals()...)
 	cases = append(cases, errandRefusals()...)
+	cases = append(cases, contactRefusals()...)
+	cases = append(cases, recoveryRefusals()...)
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			c := found(t)
@@ -154,6 +156,11 @@ func userRefusals() []refusalCase {
 		{"without an ID", access.Invalid, func(c *company) access.Command {
 			cmd := add(c, "bob")
 			cmd.ID = store.UserID{}
+			return cmd
+		}},
+		{"with a bad address", access.Invalid, func(c *company) access.Command {
+			cmd := add(c, "bob")
+			cmd.Email = "bob@"
 			return cmd
 		}},
 		{"with somebody else's ID", access.Conflict, func(c *company) access.Command {

@@ -105,8 +105,12 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	case best.Entry != 0:
 		return best, nil
 	case touch.Entry != 0:
-		return Grant{}, refuse(store.RefusedTouch, "vaultpam confirm, then the same again",
-			"%s on %s wants a touch of your passkey that is at most %d minutes old", login, name, touch.Touch)
+		hint := "vaultpam confirm, then the same again"
+		if len(u.Passkeys()) == 0 {
+			hint = "you have no passkey yet; make one: vaultpam factor add"
+		}
+		return Grant{}, refuse(store.RefusedTouch, hint,
+			"%s on %s wants a touch of your passkey that is at most %s old", login, name, minutes(touch.Touch))
 	case early.Entry != 0:
 		return Grant{}, refuse(store.RefusedNotYet, "try again then", "%s may log in as %s on %s from %s on", u.Handle, login, name, moment(early.From))
 	case late.Entry != 0:
@@ -132,6 +136,13 @@ func (s State) WantsTouch(x SignIn, name store.TargetName, login store.Login, no
 		var r *Refusal
 		return errors.As(err, &r) && r.Reason == store.RefusedTouch
 	})
+}
+
+func minutes(n uint64) string {
+	if n == 1 {
+		return "a minute"
+	}
+	return fmt.Sprintf("%d minutes", n)
 }
 
 func refuse(reason store.Refusal, hint, format string, args ...any) *Refusal {

@@ -37,6 +37,7 @@ type snapshot struct {
 	Grants      []Grant
 	Sessions    []Session
 	Refusals    []snapRefusal
+	Pending     PendingRecovery
 }
 
 type pair[K, V any] struct {
@@ -51,6 +52,7 @@ type snapUser struct {
 	Roles      []store.Role
 	Factors    []Factor
 	Recovery   Recovery
+	Contact    store.Commitment
 	SSO        store.Index
 	Identity   store.Commitment
 	Commitment store.Commitment
@@ -83,7 +85,7 @@ type snapRefusal struct {
 // Snapshot encodes the state in deterministic CBOR: equal states give equal
 // bytes.
 func (s State) Snapshot() ([]byte, error) {
-	x := snapshot{Next: s.next, Time: s.time, Rules: s.rules, Name: s.name}
+	x := snapshot{Next: s.next, Time: s.time, Rules: s.rules, Name: s.name, Pending: s.pending}
 	if s.userCA != nil {
 		x.UserCA, x.TargetCA = s.userCA.Marshal(), s.targetCA.Marshal()
 	}
@@ -93,7 +95,7 @@ func (s State) Snapshot() ([]byte, error) {
 	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
-			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, SSO: u.SSO, Identity: u.identity,
+			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO, Identity: u.identity,
 			Commitment: u.commitment, Invitation: u.invitation, SignIns: u.signIns,
 		})
 	}
@@ -143,6 +145,7 @@ func OpenSnapshot(data []byte, texts Texts) (State, error) {
 	}
 	s := New()
 	s.next, s.time, s.rules, s.name = x.Next, x.Time, x.Rules, x.Name
+	s.pending = x.Pending
 	if s.userCA, err = ssh.ParsePublicKey(x.UserCA); err != nil {
 		return State{}, fmt.Errorf("opening a snapshot: user CA: %w", err)
 	}
@@ -168,7 +171,7 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, v := range x.Users {
 		u := User{
-			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, SSO: v.SSO, identity: v.Identity,
+			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO, identity: v.Identity,
 			commitment: v.Commitment, invitation: v.Invitation, signIns: v.SignIns,
 		}
 		if text, ok := texts(v.Commitment); ok {

@@ -27,6 +27,8 @@ func busy(t testing.TB) *company {
 	c.wait(time.Second)
 	c.signIn(&carol)
 	c.refused(c.start(carol, "web1", "www"))
+	c.do(access.SetContact{By: carol.caller(), Email: "c@example.eu", Salt: c.random()})
+	c.do(c.recover("carol"))
 	return c
 }
 

@@ -45,6 +45,8 @@ type State struct {
 	grantKeys   table[store.Index, grantKey]
 	sessions    table[store.SessionID, Session] // those that have not ended
 	refusals    table[refusal, store.Millis]    // of the last minute
+
+	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
 }
 
 // A User is a person.
@@ -56,6 +58,9 @@ type User struct {
 	Factors []Factor
 	// Recovery are the person's recovery codes; its Entry is 0 where there are none.
 	Recovery Recovery
+	// Contact commits to the person's e-mail address, whose text is in the side
+	// table; it is zero where there is none.
+	Contact store.Commitment
 	// SSO is the entry that links them to an account of the company's provider, or 0.
 	SSO store.Index
 

@@ -32,7 +32,7 @@ func (i Invite) event(user store.UserID, now store.Millis) *store.InvitationCrea
 	return &store.InvitationCreated{User: user, Token: i.Token, Expires: now + store.Millis(InvitationLife/time.Millisecond)}
 }
 
-// AddUser adds a person and invites them. ID and Salt are random.
+// AddUser adds a person and invites them. ID and the salts are random.
 type AddUser struct {
 	By     Caller
 	ID     store.UserID
@@ -40,6 +40,9 @@ type AddUser struct {
 	Salt   [32]byte
 	Roles  []store.Role
 	Invite Invite
+	// Email is where the person gets notices. May be empty.
+	Email     string
+	EmailSalt [32]byte
 }
 
 func (c AddUser) decide(s State, now store.Millis) (Decision, error) {
@@ -68,14 +71,20 @@ func (c AddUser) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, err
 	}
 	opening := store.Opening{Owner: c.ID, Field: store.FieldHandle, Salt: c.Salt, Text: string(handle)}
-	return Decision{
-		Actor: actor,
-		Events: []store.Event{
-			&store.UserAdded{User: c.ID, Handle: opening.Commit(), Roles: roles},
-			c.Invite.event(c.ID, now),
-		},
+	d := Decision{
+		Actor:    actor,
+		Events:   []store.Event{&store.UserAdded{User: c.ID, Handle: opening.Commit(), Roles: roles}},
 		Openings: []store.Opening{opening},
-	}, nil
+	}
+	if c.Email != "" {
+		event, address, err := contact(c.ID, c.Email, c.EmailSalt)
+		if err != nil {
+			return Decision{}, err
+		}
+		d.Events, d.Openings = append(d.Events, event), append(d.Openings, address)
+	}
+	d.Events = append(d.Events, c.Invite.event(c.ID, now)) // the last, as its readers have it
+	return d, nil
 }
 
 // parseRoles returns each of the roles once, the engineer's where there is none.

@@ -218,7 +218,11 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 	// Another open door is a decision, not an oversight.
-	want := []string{"GET /v1/info", "POST /v1/enroll/begin", "POST /v1/enroll/finish", "POST /v1/signin", "GET /v1/checkpoint"}
+	want := []string{"GET /v1/info", "POST /v1/enroll/begin", "POST /v1/enroll/finish", "POST /v1/signin", "GET /v1/checkpoint",
+		// Sign-in by a browser, and what its pages ask.
+		"POST /v1/signin/browser", "POST /v1/signin/redeem", "POST /v1/enroll/passkey", "POST /v1/ceremonies/{id}/begin",
+		"POST /v1/ceremonies/{id}/finish", "POST /v1/ceremonies/{id}/register", "POST /v1/ceremonies/{id}/deny", "POST /v1/device/find",
+	}
 	if diff := cmp.Diff(want, open); diff != "" {
 		t.Errorf("routes for anybody (-want +got):\n%s", diff)
 	}

@@ -80,7 +80,7 @@ func Proved(header string, s Signed, now time.Time) ([32]byte, error) {
 		return key, &ProofError{}
 	}
 	seconds, err := strconv.ParseInt(parts[2], 10, 40)
-	if err != nil {
+	if err != nil || strconv.FormatInt(seconds, 10) != parts[2] {
 		return key, &ProofError{}
 	}
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(parts[3])

@@ -46,8 +46,8 @@ var (
 	RouteFactors      = Route{"GET", "/v1/factors", WhoSignedIn, "the caller's factors"}                                                                  // → []Factor
 	RouteFactorName   = Route{"POST", "/v1/factors/{id}", WhoSignedIn, "name one"}                                                                        // FactorNameRequest → Empty
 	RouteFactorRemove = Route{"DELETE", "/v1/factors/{id}", WhoSignedIn, "remove one"}                                                                    // → Empty
-	RouteSignIns      = Route{"GET", "/v1/signins", WhoSignedIn, "the caller's open sign-in sessions"}                                                    // → []OpenSignIn
-	RouteSignInEnd    = Route{"DELETE", "/v1/signins/{id}", WhoSignedIn, "end one"}                                                                       // → Empty
+	RouteSignIns      = Route{"GET", "/v1/signin/sessions", WhoSignedIn, "the caller's open sign-in sessions"}                                            // → []OpenSignIn
+	RouteSignInEnd    = Route{"DELETE", "/v1/signin/sessions/{id}", WhoSignedIn, "end one"}                                                               // → Empty
 	RouteCheckpoint   = Route{"GET", "/v1/checkpoint", WhoAnybody, "the last checkpoint; ?since=SIZE adds the proof"}                                     // → CheckpointResponse
 	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                                             // → Empty
 	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                                                       // → StatusResponse
@@ -63,7 +63,8 @@ var (
 	RouteUsers        = Route{"GET", "/v1/admin/users", WhoReader, "all users"}                                                                           // → []User
 	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                                                  // AddUserRequest → AddUserResponse
 	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                                                    // → Empty
-	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // → AddUserResponse
+	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // InviteRequest → AddUserResponse
+	RouteContact      = Route{"POST", "/v1/contact", WhoSignedIn, "where one gets notices; of somebody else: administrator"}                              // ContactRequest → Empty
 	RouteUserSSO      = Route{"POST", "/v1/admin/users/{handle}/sso", WhoAdministrator, "link a user to an account of the company's provider"}            // LinkSSORequest → Empty
 	RouteGroups       = Route{"GET", "/v1/admin/groups", WhoReader, "all groups with their members"}                                                      // → []Group
 	RouteGroupAdd     = Route{"POST", "/v1/admin/groups", WhoAdministrator, "add a group"}                                                                // GroupRequest → Group
@@ -83,6 +84,9 @@ var (
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
+
+	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
+	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
 )
 
 // Routes returns every route.
@@ -100,6 +104,7 @@ func Routes() []Route {
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteGrants, RouteGrantAdd, RouteGrantRemove,
+		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
 	}
 }
 

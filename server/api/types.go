@@ -129,19 +129,46 @@ type User struct {
 	Handle   string   `json:"handle"`
 	Roles    []string `json:"roles"`
 	Enrolled bool     `json:"enrolled"`
+	Email    string   `json:"email,omitempty"` // where they get notices
 }
 
 // AddUserRequest adds a person. The answer holds their invitation.
 type AddUserRequest struct {
 	Handle string   `json:"handle"`
 	Roles  []string `json:"roles"`
+	Email  string   `json:"email,omitempty"`
+	// Send has the invitation's link sent to Email, and shown to nobody.
+	Send bool `json:"send,omitempty"`
+}
+
+// InviteRequest invites a person anew.
+type InviteRequest struct {
+	// Send has the invitation's link sent to the person's address, and shown to
+	// nobody.
+	Send bool `json:"send,omitempty"`
 }
 
 // AddUserResponse holds the invitation's text form, shown once.
 type AddUserResponse struct {
 	User       User      `json:"user"`
-	Invitation string    `json:"invitation"`
+	Invitation string    `json:"invitation,omitempty"` // empty where it was sent
 	Expires    time.Time `json:"expires"`
+}
+
+// ContactRequest says where a person gets notices.
+type ContactRequest struct {
+	Handle string `json:"handle,omitempty"` // empty: the caller
+	Email  string `json:"email"`            // empty: nowhere
+}
+
+// AdminRecovery is the recovery of an administrator that is under way. Its Entry
+// is 0 where there is none.
+type AdminRecovery struct {
+	Entry  uint64    `json:"entry"`
+	Handle string    `json:"handle,omitempty"`
+	Begun  time.Time `json:"begun,omitzero"`
+	Ready  time.Time `json:"ready,omitzero"` // from when on it can be finished
+	Ends   time.Time `json:"ends,omitzero"`  // when it is too late
 }
 
 // TargetDetail is a target as administrators see it.

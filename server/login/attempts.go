@@ -44,10 +44,9 @@ type way struct {
 	// device is the limit of the device that they come from; its key is nil where
 	// it is none of the account's.
 	device limit
-	// unguessable says that they show a recovery code or a passkey, for whom the
-	// limits on all strangers together are left out: they can't be guessed (120 bits
-	// and more; NIST asks for no limit from 64 on), and they are the way out when
-	// strangers spent them.
+	// unguessable says that they show a recovery code, for which the limits on all
+	// strangers together are left out: it can't be guessed (120 bits; NIST asks for
+	// no limit from 64 on), and it is the way out when strangers spent them.
 	unguessable bool
 }
 
@@ -147,6 +146,27 @@ func (t *attempt) failed(ctx context.Context, now time.Time) error {
 		writes = append(writes, w)
 	}
 	return t.of.backend.WriteSide(ctx, writes)
+}
+
+// maxNoted is how many failures that count for no limit an entry tells of.
+const maxNoted = 100
+
+// note counts a failure that counts for no limit, for an entry to tell of.
+func (a *attempts) note(ctx context.Context, who account, source string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := ofPair(who, source).key
+	c, err := a.read(ctx, key)
+	if err != nil || c.Untold >= maxNoted {
+		return err
+	}
+	c.Untold++
+	c.Source = source
+	w, err := attemptWrite(key, c)
+	if err != nil {
+		return err
+	}
+	return a.backend.WriteSide(ctx, []store.SideWrite{w})
 }
 
 // succeeded ends the attempt, and what failed at the account before counts for

@@ -99,6 +99,9 @@ func (l *Login) Ask(id string, browser []byte, client Client) (Asked, error) {
 		if err := c.bind(browser); err != nil {
 			return err
 		}
+		if c.purpose == PurposeEnrol { // its page was told what to ask with the invitation
+			return errGone
+		}
 		if err := l.mayGoOn(c, client); err != nil {
 			return err
 		}
@@ -130,7 +133,7 @@ func (l *Login) mayGoOn(c *ceremony, client Client) error {
 	if c.device == "" {
 		return nil
 	}
-	return l.Ledger.State().MayConfirmDevice(prefix(c.client.Source), prefix(client.Source))
+	return l.Ledger.State().MayConfirmDevice(network(c.client.Source), network(client.Source))
 }
 
 // An Outcome is how a browser goes on after its ceremony: to a program that waits
@@ -201,19 +204,15 @@ func (l *Login) proven(c *ceremony, p proof) (Outcome, error) {
 	return o, err
 }
 
-// failed counts an assertion that did not verify. Nobody can guess one, so that it
-// shuts nobody out; the auditor sees it.
+// failed counts an assertion that did not verify. Nobody can guess one, and
+// anybody who knows a user's ID can send one that speaks of them, so that it shuts
+// nobody out; the auditor sees it.
 func (l *Login) failed(ctx context.Context, speaksOf store.UserID, client Client, why error) error {
 	l.Log.Warn("a passkey did not verify", "source", client.Source, "error", why)
 	if _, ok := l.Ledger.State().User(speaksOf); !ok {
 		return nil
 	}
-	attempt, _, err := l.attempts.begin(ctx, account{speaksOf, true}, way{source: prefix(client.Source), unguessable: true}, l.Now())
-	if err != nil || attempt == nil {
-		return err
-	}
-	defer attempt.end()
-	return attempt.failed(ctx, l.Now())
+	return l.attempts.note(ctx, account{speaksOf, true}, prefix(client.Source))
 }
 
 // A Redemption fetches the session of a ceremony: with the redirect's code, or none
@@ -230,7 +229,8 @@ type Redemption struct {
 var ErrPending = errors.New("nobody has confirmed the sign-in yet")
 
 // Redeem opens the session that a ceremony is for. It waits until somebody has
-// confirmed it in a browser, or the context ends: that is ErrPending.
+// confirmed it in a browser, or the context ends: that is ErrPending. Who is still
+// waiting for the redirect has no code yet, and hears of refusals alone.
 func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Session, error) {
 	c, err := l.claimed(r, client)
 	if err != nil {
@@ -241,10 +241,19 @@ func (l *Login) Redeem(ctx context.Context, r Redemption, client Client) (Sessio
 	case <-ctx.Done():
 		return Session{}, ErrPending
 	}
+	if c.device == "" && len(r.Code) == 0 && c.err == nil {
+		<-ctx.Done() // the code is on its way to the program
+		return Session{}, ErrPending
+	}
 	// Whatever comes now, nobody fetches it a second time.
 	proven, err := l.taken(c, r)
 	if err != nil {
 		return Session{}, err
+	}
+	if c.device != "" {
+		if err := l.Ledger.State().MayBeginDevice(); err != nil {
+			return Session{}, err
+		}
 	}
 	u, ok := l.Ledger.State().User(proven.user)
 	if !ok {

@@ -49,10 +49,11 @@ type ceremony struct {
 	purpose Purpose
 	begun   time.Time
 	client  Client
+	from    string // the prefix of the client's source
 	wish    SignInWish
 	device  string       // the code that is typed; empty where there is a redirect
 	user    *access.User // whom it is for, where that is known
-	signIn  store.Index  // of the session that is confirmed
+	signIn  store.Index  // of the session that is confirmed; 0: nobody is signed in yet
 	what    string       // wants it
 	token   []byte       // of the invitation
 
@@ -91,7 +92,8 @@ type ceremonies struct {
 	now  func() time.Time
 	mu   sync.Mutex // guards all that follows, and every ceremony in it
 	open map[string]*ceremony
-	// guesses are wrong device codes by the source prefix that typed them.
+	// guesses are wrong device codes by the source prefix that typed them, and
+	// those of everybody.
 	guesses map[string]guesses
 }
 
@@ -113,20 +115,29 @@ var errOtherBrowser = &access.Refusal{
 	Hint:    "go on there, or begin again where you came from",
 }
 
-// add opens a ceremony, if there are not too many.
+// add opens a ceremony, if there are not too many: of strangers in all and of one
+// source, and of one sign-in session.
 func (t *ceremonies) add(c *ceremony) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	same, from := 0, prefix(c.client.Source)
+	c.from = prefix(c.client.Source)
+	same, strangers := 0, 0
 	for id, other := range t.open {
 		if t.late(other) {
 			other.end(errGone)
 			delete(t.open, id)
-		} else if prefix(other.client.Source) == from {
+			continue
+		}
+		if other.signIn == 0 {
+			strangers++
+		}
+		if other.signIn == c.signIn && (c.signIn != 0 || other.from == c.from) {
 			same++
 		}
 	}
-	if same >= maxPerSource || len(t.open) >= maxCeremonies {
+	// Who is signed in has room of their own: strangers don't keep them from what
+	// takes a touch.
+	if same >= maxPerSource || c.signIn == 0 && strangers >= maxCeremonies {
 		return &access.Refusal{
 			Kind: access.Limited, Message: "too many sign-ins are waiting for a browser", Hint: "wait a few minutes", RetryAfter: ceremonyLife,
 		}
@@ -236,17 +247,23 @@ func (l *Login) View(id string) (View, error) {
 var errDenied = &access.Refusal{
 	Kind:    access.Forbidden,
 	Message: "it was turned down in the browser",
-	Hint:    "vaultpam login, if it was you who asked",
+	Hint:    "the same again, if it was you who asked",
 }
 
-// Deny ends a ceremony that its person did not ask for.
+// Deny ends a ceremony that its person did not ask for. An ssh that waits for a touch
+// may have brought two pages, one by its program and one by the relay: turning down
+// one of them turns down what else the session asks its person to confirm.
 func (l *Login) Deny(id string, browser []byte, source netip.Addr) error {
 	return l.ceremonies.with(id, func(c *ceremony) error {
 		if err := c.bind(browser); err != nil {
 			return err
 		}
-		l.Log.Warn("a sign-in was turned down in the browser", "asked from", c.client.Source, "machine", c.client.Machine, "turned down from", source)
-		c.end(errDenied)
+		l.Log.Warn("a sign-in was turned down in the browser", "asked_from", c.client.Source, "machine", c.client.Machine, "turned_down_from", source)
+		for _, other := range l.ceremonies.open {
+			if other == c || c.purpose == PurposeConfirm && other.purpose == PurposeConfirm && other.signIn == c.signIn {
+				other.end(errDenied)
+			}
+		}
 		return nil
 	})
 }

@@ -40,7 +40,7 @@ func (l *Login) Register(ctx context.Context, id string, browser, credential []b
 	if !ok {
 		return errGone
 	}
-	key, err := l.passkeys.created(u, asked, credential)
+	key, err := l.created(u, asked, credential)
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,15 @@ func (l *Login) Register(ctx context.Context, id string, browser, credential []b
 		c.end(nil)
 		return nil
 	})
+}
+
+// created verifies a new passkey, for what the company allows now.
+func (l *Login) created(u access.User, asked *challenge, credential []byte) (*store.Passkey, error) {
+	models, err := l.Ledger.State().Authenticators()
+	if err != nil {
+		return nil, err
+	}
+	return l.passkeys.created(u, asked, models, credential)
 }
 
 // Wait waits until a ceremony of a sign-in session has an outcome, or the context
@@ -123,7 +132,7 @@ func (l *Login) FinishPasskey(ctx context.Context, id string, browser, credentia
 	if c.purpose != PurposeEnrol {
 		return Session{}, errGone
 	}
-	key, err := l.passkeys.created(*c.user, asked, credential)
+	key, err := l.created(*c.user, asked, credential)
 	if err != nil {
 		return Session{}, err
 	}

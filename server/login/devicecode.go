@@ -3,6 +3,7 @@ package login
 import (
 	"crypto/subtle"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,10 +23,26 @@ const (
 	maxAllGuesses = 1000
 )
 
-// guesses are wrong codes since a moment.
-type guesses struct {
-	since time.Time
-	count int
+// guesses are the moments of wrong codes, oldest first. Each counts for as long as
+// a code lives: a count that began anew now and then would let somebody who waits
+// for that moment try twice as many on one code.
+type guesses []time.Time
+
+// recent are those that count.
+func (g guesses) recent(now time.Time) guesses {
+	i := 0
+	for i < len(g) && now.Sub(g[i]) >= ceremonyLife {
+		i++
+	}
+	return g[i:]
+}
+
+// wait is how long the next one has to wait where so many are allowed.
+func (g guesses) wait(most int, now time.Time) time.Duration {
+	if g = g.recent(now); len(g) < most {
+		return 0
+	}
+	return g[len(g)-most].Add(ceremonyLife).Sub(now)
 }
 
 func (l *Login) newDeviceCode() (string, error) {
@@ -51,15 +68,8 @@ func (l *Login) FindDevice(typed string, source netip.Addr) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	from, now := prefix(source), l.Now()
-	for _, key := range []string{from, ""} {
-		g := t.guesses[key]
-		most := maxGuesses
-		if key == "" {
-			most = maxAllGuesses
-		}
-		if wait := g.since.Add(ceremonyLife).Sub(now); g.count >= most && wait > 0 {
-			return "", limited(wait)
-		}
+	if wait := max(t.guesses[from].wait(maxGuesses, now), t.guesses[everybody].wait(maxAllGuesses, now)); wait > 0 {
+		return "", tooManyCodes(wait)
 	}
 	id := ""
 	for _, c := range t.open {
@@ -73,25 +83,33 @@ func (l *Login) FindDevice(typed string, source netip.Addr) (string, error) {
 	if id != "" {
 		return id, nil
 	}
-	for _, key := range []string{from, ""} {
-		g := t.guesses[key]
-		if now.Sub(g.since) >= ceremonyLife {
-			g = guesses{since: now}
-		}
-		g.count++
-		t.guesses[key] = g
-	}
 	t.forgetGuesses(now)
+	for _, key := range []string{from, everybody} {
+		t.guesses[key] = append(t.guesses[key], now)
+	}
 	return "", &access.Refusal{
 		Kind: access.NotFound, Message: "no machine shows this code", Hint: "look at the code again; it lives for five minutes",
 	}
 }
 
-// forgetGuesses keeps the table as small as five minutes' guesses; the mutex is
-// held.
+// everybody is the source whose guesses are those of all.
+const everybody = ""
+
+// tooManyCodes answers a code that was not looked for.
+func tooManyCodes(wait time.Duration) error {
+	return &access.Refusal{
+		Kind: access.Limited, Message: "too many wrong codes were typed", Hint: "wait a few minutes; or sign in on the machine itself: vaultpam login --totp", RetryAfter: wait,
+	}
+}
+
+// forgetGuesses keeps the table as small as five minutes' guesses, of which there
+// are at most maxAllGuesses; the mutex is held.
 func (t *ceremonies) forgetGuesses(now time.Time) {
+	if all := t.guesses[everybody]; len(all.recent(now)) == len(all) {
+		return
+	}
 	for key, g := range t.guesses {
-		if now.Sub(g.since) >= ceremonyLife {
+		if t.guesses[key] = slices.Clone(g.recent(now)); len(t.guesses[key]) == 0 {
 			delete(t.guesses, key)
 		}
 	}

@@ -1,5 +1,12 @@
 package login
 
+import (
+	"context"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/store"
+)
+
 // The pieces that are tested by themselves.
 var (
 	Step = step
@@ -18,3 +25,26 @@ const (
 	MaxDevices     = maxDevices
 	DeviceLife     = deviceLife
 )
+
+// The bounds of ceremonies.
+const (
+	MaxGuesses    = maxGuesses
+	MaxAllGuesses = maxAllGuesses
+	MaxCeremonies = maxCeremonies
+	MaxPerSource  = maxPerSource
+)
+
+// NewDeviceCode draws a code.
+var NewDeviceCode = (*Login).newDeviceCode
+
+// Kept returns how many ceremonies and sources of guesses are kept.
+func (l *Login) Kept() (ceremonies, guesses int) {
+	l.ceremonies.mu.Lock()
+	defer l.ceremonies.mu.Unlock()
+	return len(l.ceremonies.open), len(l.ceremonies.guesses)
+}
+
+// NotePasskey counts a passkey that did not verify.
+func NotePasskey(ctx context.Context, l *Login, user store.UserID, c Client) error {
+	return l.failed(ctx, user, c, access.ErrPasskey)
+}

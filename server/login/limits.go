@@ -169,6 +169,14 @@ func prefix(source netip.Addr) string {
 	return p.String()
 }
 
+// network is a source's prefix, or nothing where it is not known.
+func network(source netip.Addr) string {
+	if !source.IsValid() {
+		return ""
+	}
+	return prefix(source)
+}
+
 func attemptKey(user store.UserID, suffix string) []byte {
 	return append(user[:], suffix...)
 }

@@ -88,6 +88,8 @@ type office struct {
 	key     []byte // the sealer's
 	backend *watched
 	ledger  *ledger.Ledger
+	pages   login.Browser
+	why     string // browsers would make no passkey here; "" is that they do
 	*login.Login
 }
 
@@ -99,6 +101,7 @@ func found(t testing.TB) *office {
 		t.Fatal(err)
 	}
 	o := &office{TB: t, dir: t.TempDir(), key: random(32), clock: &clock{now: time.Date(2026, 11, 2, 12, 0, 5, 0, time.UTC)}}
+	o.pages = login.Browser{Origins: []string{siteOrigin}, Refusal: func() string { return o.why }}
 	o.config = ledger.Config{
 		LogKey: log, SnapshotKey: random(32), UserCA: authority(t, ca.User), TargetCA: authority(t, ca.Target), Now: o.clock.Now,
 	}
@@ -136,7 +139,9 @@ func (o *office) open() {
 	if o.ledger, err = ledger.Open(context.Background(), o.config); err != nil {
 		o.Fatal(err)
 	}
-	if o.Login, err = login.New(login.Config{Ledger: o.ledger, Sealer: o.sealer(), Now: o.clock.Now, Random: rand.Reader}); err != nil {
+	if o.Login, err = login.New(login.Config{
+		Ledger: o.ledger, Sealer: o.sealer(), Now: o.clock.Now, Random: rand.Reader, Browser: &o.pages,
+	}); err != nil {
 		o.Fatal(err)
 	}
 }

@@ -43,12 +43,15 @@ func different(a, b []time.Duration) float64 {
 // recovery code. A busy machine makes all of them slower and not one kind, because they
 // alternate, each being the first of its pair as often. One run in a hundred says
 // p < 0.01 of the same thing, so up to three are made: three in a row say it
-// falsely once in a million, and of a real difference all three say it.
+// falsely once in a million, and of a real difference all three say it. That the
+// measure would find one is shown with the very times that it was content with: on
+// a busy machine they are spread wide, and fewer would hide more.
 func TestS16SameTime(t *testing.T) {
 	const pairs, each = 2000, 19 // less than makes anybody wait
 	o := found(t)
 	var seed []byte
 	people := pairs/each + 1
+	same := map[string][2][]time.Duration{}
 	for run := range 3 {
 		for i := range people {
 			s := o.employ(fmt.Sprintf("user%d-%d", run, i))
@@ -62,6 +65,7 @@ func TestS16SameTime(t *testing.T) {
 			p := different(known, unknown)
 			t.Logf("%s: p = %.3f; medians %v and %v", name, p, known[len(known)/2], unknown[len(unknown)/2])
 			if p > 0.01 {
+				same[name] = [2][]time.Duration{known, unknown}
 				continue
 			}
 			if run == 2 {
@@ -73,14 +77,16 @@ func TestS16SameTime(t *testing.T) {
 			break
 		}
 	}
-	// The same measure finds what is there: a fifth of a millisecond more.
-	o.clock.wait(8 * 24 * time.Hour)
-	known, unknown := o.race(300, each, 0, "aaaa-bbbb-cccc-dddd-eeee-ffff")
-	for i := range unknown {
-		unknown[i] += known[len(known)/2] / 5
-	}
-	if p := different(known, unknown); p > 0.01 {
-		t.Errorf("a fifth more is not found: p = %.3f", p)
+	for name, times := range same {
+		known, unknown := times[0], times[1]
+		for i := range unknown {
+			unknown[i] += known[len(known)/2] / 5
+		}
+		p := different(known, unknown)
+		t.Logf("%s, and a fifth more: p = %.2g", name, p)
+		if p > 0.01 {
+			t.Errorf("%s: a fifth more is not found: p = %.3f", name, p)
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
@@ -88,8 +87,7 @@ func (p person) WebAuthnCredentials() []webauthn.Credential {
 type challenge struct {
 	session webauthn.SessionData
 	asked   time.Time
-	creates bool           // asks for a new passkey
-	models  []store.AAGUID // that may be enrolled; nil: any
+	creates bool // asks for a new passkey
 }
 
 // options are what a browser is asked, as PublicKeyCredentialCreationOptionsJSON or
@@ -116,21 +114,28 @@ func (p *passkeys) create(u access.User, models []store.AAGUID, now time.Time) (
 		return nil, nil, fmt.Errorf("asking for a passkey: %w", err)
 	}
 	options, err := encodeOptions(creation.Response)
-	return options, &challenge{session: *session, asked: now, creates: true, models: models}, err
+	return options, &challenge{session: *session, asked: now, creates: true}, err
 }
 
-// created verifies what a browser made of create.
-func (p *passkeys) created(u access.User, c *challenge, answer []byte) (*store.Passkey, error) {
+// created verifies what a browser made of create. The models are those that may be
+// enrolled now, whatever they were when it was asked; nil: any.
+func (p *passkeys) created(u access.User, c *challenge, models []store.AAGUID, answer []byte) (*store.Passkey, error) {
 	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
+		return nil, badPasskey(err)
+	}
+	if err := checkClientData(parsed.Raw.AttestationResponse.ClientDataJSON, p.rp.Config.RPOrigins); err != nil {
 		return nil, badPasskey(err)
 	}
 	made, err := p.rp.CreateCredential(person{u}, c.session, parsed)
 	if err != nil {
 		return nil, badPasskey(err)
 	}
-	if c.models != nil {
-		if err := p.attested(made); err != nil {
+	if err := onCurve(made.PublicKey); err != nil {
+		return nil, badPasskey(err)
+	}
+	if models != nil {
+		if err := p.attested(&parsed.Response.AttestationObject); err != nil {
 			return nil, err
 		}
 	}
@@ -140,46 +145,6 @@ func (p *passkeys) created(u access.User, c *challenge, answer []byte) (*store.P
 	}
 	copy(key.AAGUID[:], made.Authenticator.AAGUID)
 	return key, nil
-}
-
-// attested holds a credential's attestation to the makers that the company knows.
-// The library has verified that the statement fits the credential; whose statement
-// it is, is asked here.
-func (p *passkeys) attested(made *webauthn.Credential) error {
-	refused := &access.Refusal{
-		Kind:    access.Forbidden,
-		Message: "this server accepts certain models of authenticators, and this one does not prove which it is",
-		Hint:    "use a security key that your company gives out",
-	}
-	var object struct {
-		Statement struct {
-			Chain [][]byte `cbor:"x5c"`
-		} `cbor:"attStmt"`
-	}
-	if err := cbor.Unmarshal(made.Attestation.Object, &object); err != nil || len(object.Statement.Chain) == 0 || p.roots == nil {
-		return refused
-	}
-	others := x509.NewCertPool()
-	var leaf *x509.Certificate
-	for i, der := range object.Statement.Chain {
-		cert, err := x509.ParseCertificate(der)
-		switch {
-		case err != nil:
-			return refused
-		case i == 0:
-			leaf = cert
-		default:
-			others.AddCert(cert)
-		}
-	}
-	// What authenticators show lives longer than their batch's certificate.
-	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots: p.roots, Intermediates: others, CurrentTime: leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	})
-	if err != nil {
-		return refused
-	}
-	return nil
 }
 
 // get asks for an assertion: of that user, or of whoever has a passkey here where
@@ -208,18 +173,24 @@ func (p *passkeys) got(u *access.User, c *challenge, answer []byte, find func(st
 	if err != nil {
 		return a, speaksOf, badPasskey(err)
 	}
+	handle := parsed.Response.UserHandle
+	switch {
+	case u != nil:
+		speaksOf = u.ID
+	case len(handle) == len(speaksOf):
+		speaksOf = store.UserID(handle)
+	}
+	if err := checkClientData(parsed.Raw.AssertionResponse.ClientDataJSON, p.rp.Config.RPOrigins); err != nil {
+		return a, speaksOf, badPasskey(err)
+	}
 	var who access.User
 	if u != nil {
-		who, speaksOf = *u, u.ID
+		who = *u
 		_, err = p.rp.ValidateLogin(person{who}, c.session, parsed)
 	} else {
 		_, _, err = p.rp.ValidatePasskeyLogin(func(_, handle []byte) (webauthn.User, error) {
-			if len(handle) != len(speaksOf) {
-				return nil, access.ErrPasskey
-			}
-			speaksOf = store.UserID(handle)
 			var ok bool
-			if who, ok = find(speaksOf); !ok {
+			if who, ok = find(speaksOf); !ok || len(handle) != len(speaksOf) {
 				return nil, access.ErrPasskey
 			}
 			return person{who}, nil
@@ -230,7 +201,8 @@ func (p *passkeys) got(u *access.User, c *challenge, answer []byte, find func(st
 	}
 	for _, f := range who.Passkeys() {
 		if bytes.Equal(f.Passkey.Credential, parsed.RawID) {
-			return access.Assertion{User: who.ID, Factor: f.Entry, Counter: uint64(parsed.Response.AuthenticatorData.Counter)}, speaksOf, nil
+			counter := uint64(parsed.Response.AuthenticatorData.Counter)
+			return access.Assertion{User: who.ID, Factor: f.Entry, Counter: counter, Last: f.Passkey.Counter}, speaksOf, nil
 		}
 	}
 	return a, speaksOf, access.ErrPasskey
@@ -245,12 +217,19 @@ type passkeyError struct {
 func (e *passkeyError) Unwrap() []error { return []error{e.Refusal, e.found} }
 
 // LogValue says what was wrong in words for operators; the person is told less.
+// What the library found in the way, or compared, is a stranger's text and is left
+// out.
 func (e *passkeyError) LogValue() slog.Value {
 	var detailed *protocol.Error
-	if errors.As(e.found, &detailed) {
-		return slog.StringValue(detailed.Details + ": " + detailed.DevInfo)
+	switch {
+	case errors.Is(e.found, errClientData):
+		return slog.StringValue(e.found.Error())
+	case !errors.As(e.found, &detailed):
+		return slog.StringValue("it can't be read")
+	case detailed.Err != nil:
+		return slog.StringValue(detailed.Type)
 	}
-	return slog.StringValue(e.found.Error())
+	return slog.StringValue(detailed.Type + ": " + detailed.Details)
 }
 
 // badPasskey answers whatever does not verify.

@@ -49,6 +49,7 @@ type desk struct {
 	ceremonies  map[string]*ceremony
 	seen        []string // method and URI of every request, as a log would have it
 	transferred int      // bytes of pages and their files
+	instead     func(http.ResponseWriter)
 }
 
 func newDesk(t *testing.T) *desk {
@@ -120,7 +121,12 @@ func (d *desk) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()
 		d.seen = append(d.seen, r.Method+" "+r.RequestURI)
+		instead := d.instead
 		d.mu.Unlock()
+		if instead != nil && r.Method == http.MethodPost {
+			instead(w)
+			return
+		}
 		guarded.ServeHTTP(&counting{w, d}, r)
 	})
 }
@@ -186,6 +192,13 @@ func (d *desk) requests() []string {
 	return slices.Clone(d.seen)
 }
 
+// answers has every call of the API answered like this.
+func (d *desk) answers(instead func(http.ResponseWriter)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.instead = instead
+}
+
 // add keeps a ceremony under its ID.
 func (d *desk) add(c *ceremony) *ceremony {
 	d.mu.Lock()
@@ -193,4 +206,25 @@ func (d *desk) add(c *ceremony) *ceremony {
 	c.page.ID, c.page.Server = rand.Text(), siteName
 	d.ceremonies[c.page.ID] = c
 	return c
+}
+
+// leads has a ceremony lead to another address.
+func (d *desk) leads(c *ceremony, to string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c.redirect = to
+}
+
+// passkeys are the names of a person's.
+func (d *desk) passkeys(p *person) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(p.names)
+}
+
+// outcome is who touched a passkey, and how the ceremony ended.
+func (d *desk) outcome(c *ceremony) (*person, string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return c.by, c.ended
 }

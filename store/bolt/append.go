@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,17 +20,7 @@ func (b *Backend) Append(ctx context.Context, batch store.Batch) error {
 	if err := checkBatch(batch); err != nil {
 		return fmt.Errorf("appending to ledger: %w", err)
 	}
-	err := b.update(ctx, func(tx *bbolt.Tx) error {
-		head, err := readHead(tx)
-		if err != nil {
-			return err
-		}
-		if head.Size != batch.Expect.Size || !bytes.Equal(head.Checkpoint, batch.Expect.Checkpoint) {
-			return fmt.Errorf("%w: it has %d entries, expected %d", store.ErrConflict, head.Size, batch.Expect.Size)
-		}
-		return appendBatch(tx, head.Size, batch)
-	})
-	if err != nil {
+	if err := b.write(ctx, batch); err != nil {
 		return fmt.Errorf("appending to ledger: %w", err)
 	}
 	return nil
@@ -55,11 +44,20 @@ func checkBatch(batch store.Batch) error {
 		if len(r.Data) == 0 || r.Type == "" {
 			return fmt.Errorf("record %d of the batch without data or type", i)
 		}
+		if len(r.Type) > bbolt.MaxKeySize {
+			return fmt.Errorf("record %d of the batch with a type of %d bytes", i, len(r.Type))
+		}
 	}
-	return nil
+	return checkSide(batch.Side)
 }
 
-func appendBatch(tx *bbolt.Tx, size uint64, batch store.Batch) error {
+// appendBatch puts a batch into a transaction. One that passed checkBatch fails
+// only in a damaged file.
+func appendBatch(tx *bbolt.Tx, batch store.Batch) error {
+	if err := writeSide(tx, batch.Side); err != nil || len(batch.Records) == 0 {
+		return err
+	}
+	size := batch.Expect.Size
 	entries := tx.Bucket([]byte(bucketEntries))
 	entries.FillPercent = 1 // nothing is ever put between
 	for i, r := range batch.Records {
@@ -71,9 +69,6 @@ func appendBatch(tx *bbolt.Tx, size uint64, batch store.Batch) error {
 		return err
 	}
 	if err := appendLists(tx, size, batch.Records); err != nil {
-		return err
-	}
-	if err := writeSide(tx, batch.Side); err != nil {
 		return err
 	}
 	head := store.Head{Size: size + uint64(len(batch.Records)), Checkpoint: batch.Checkpoint}

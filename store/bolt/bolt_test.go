@@ -34,14 +34,20 @@ func TestConformance(t *testing.T) { storetest.Run(t, open) }
 
 func TestMode(t *testing.T) {
 	dir := t.TempDir()
-	if err := open(t, dir).Close(); err != nil {
+	b := open(t, dir)
+	if err := b.WriteSide(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(filepath.Join(dir, "ledger.db"))
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"ledger.db", "ledger.db.journal"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != 0o600 {
+			t.Errorf("%s: mode %v, want 0600", name, info.Mode())
+		}
 	}
-	if info.Mode() != 0o600 {
-		t.Errorf("mode %v, want 0600", info.Mode())
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

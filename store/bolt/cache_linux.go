@@ -22,3 +22,6 @@ func memory() int64 {
 	}
 	return int64(info.Totalram) * int64(info.Unit)
 }
+
+// datasync makes what was written to a file durable. It is not tried again.
+func datasync(f *os.File) error { return os.NewSyscallError("fdatasync", unix.Fdatasync(int(f.Fd()))) }

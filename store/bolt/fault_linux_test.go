@@ -11,35 +11,37 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"github.com/vaultpam/vaultpam/store"
+	"github.com/vaultpam/vaultpam/store/bolt"
 	"github.com/vaultpam/vaultpam/store/storetest"
 )
 
-// A swap puts another file under the open descriptor of a ledger, so that
-// writes and syncs meet what that file answers:
+// A swap puts another file under the open descriptor of a ledger or its journal,
+// so that writes and syncs meet what that file answers:
 //
 //	/dev/null   a write works, the sync after it fails
 //	read-only   a write fails
 type swap struct {
-	ledger, kept int
+	file, kept int
 }
 
-func swapLedger(t *testing.T, dir, with string) *swap {
+func swapFile(t *testing.T, path, with string) *swap {
 	t.Helper()
-	s := &swap{ledger: descriptor(t, filepath.Join(dir, "ledger.db"))}
+	s := &swap{file: descriptor(t, path)}
 	flags := os.O_RDWR
 	if with == "read-only" {
-		with, flags = filepath.Join(dir, "ledger.db"), os.O_RDONLY
+		with, flags = path, os.O_RDONLY
 	}
 	f, err := os.OpenFile(with, flags, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.kept, err = syscall.Dup(s.ledger); err != nil { // also keeps the lock
+	if s.kept, err = syscall.Dup(s.file); err != nil { // also keeps the lock
 		t.Fatal(err)
 	}
-	if err := syscall.Dup3(int(f.Fd()), s.ledger, syscall.O_CLOEXEC); err != nil {
+	if err := syscall.Dup3(int(f.Fd()), s.file, syscall.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
@@ -48,10 +50,10 @@ func swapLedger(t *testing.T, dir, with string) *swap {
 	return s
 }
 
-// back puts the ledger's own file back.
+// back puts the own file back.
 func (s *swap) back(t *testing.T) {
 	t.Helper()
-	if err := syscall.Dup3(s.kept, s.ledger, syscall.O_CLOEXEC); err != nil {
+	if err := syscall.Dup3(s.kept, s.file, syscall.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Close(s.kept); err != nil {
@@ -59,7 +61,7 @@ func (s *swap) back(t *testing.T) {
 	}
 }
 
-// descriptor returns this process's open descriptor of a file.
+// descriptor returns the descriptor that this process writes to a file with.
 func descriptor(t *testing.T, path string) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -72,7 +74,10 @@ func descriptor(t *testing.T, path string) int {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return fd
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+			if err == nil && flags&unix.O_ACCMODE == unix.O_RDWR { // the warmer only reads
+				return fd
+			}
 		}
 	}
 	t.Fatalf("%s is not open", path)
@@ -107,28 +112,55 @@ func appendSome(t *testing.T, b store.Backend, h *storetest.History, batches int
 // a read, until the ledger is opened anew; nothing acknowledged is missing then.
 func TestR4FailedWrite(t *testing.T) {
 	for _, with := range []string{"/dev/null", "read-only"} {
-		for _, name := range []string{"Append", "WriteSide", "SaveSnapshot"} {
+		for name, file := range map[string]string{"Append": "ledger.db.journal", "WriteSide": "ledger.db.journal", "SaveSnapshot": "ledger.db"} {
 			t.Run(fmt.Sprintf("%s/%s", filepath.Base(with), name), func(t *testing.T) {
 				dir, h := t.TempDir(), storetest.NewHistory(t)
 				b := open(t, dir)
 				appendSome(t, b, h, 3)
 				calls := writes(b, h.Batch(t, 3))
-				failing := swapLedger(t, dir, with)
+				failing := swapFile(t, filepath.Join(dir, file), with)
 				if err := calls[name](t.Context()); !errors.Is(err, store.ErrUncertain) {
 					t.Errorf("error %v, want ErrUncertain", err)
 				}
 				failing.back(t)
-				for name, call := range calls {
-					if err := call(t.Context()); !errors.Is(err, store.ErrUncertain) {
-						t.Errorf("%s afterwards: error %v, want ErrUncertain", name, err)
-					}
-				}
-				if _, err := b.Head(t.Context()); !errors.Is(err, store.ErrUncertain) {
-					t.Errorf("Head afterwards: error %v, want ErrUncertain", err)
-				}
+				mustBeBroken(t, b, calls)
 				reopenAndCheck(t, b, dir, h)
 			})
 		}
+	}
+}
+
+// TestR4FailedCommit: what the journal acknowledged can't be brought into the
+// file. Nothing is answered from then on, and nothing of it is missing after the
+// ledger was opened anew.
+func TestR4FailedCommit(t *testing.T) {
+	for _, with := range []string{"/dev/null", "read-only"} {
+		t.Run(filepath.Base(with), func(t *testing.T) {
+			dir, h := t.TempDir(), storetest.NewHistory(t)
+			b := open(t, dir).(*bolt.Backend)
+			appendSome(t, b, h, 3)
+			failing := swapFile(t, filepath.Join(dir, "ledger.db"), with)
+			appendSome(t, b, h, 1)
+			calls := writes(b, h.Batch(t, 3))
+			if err := calls["SaveSnapshot"](t.Context()); !errors.Is(err, store.ErrUncertain) {
+				t.Errorf("error %v, want ErrUncertain", err)
+			}
+			failing.back(t)
+			mustBeBroken(t, b, calls)
+			reopenAndCheck(t, b, dir, h)
+		})
+	}
+}
+
+func mustBeBroken(t *testing.T, b store.Backend, calls map[string]func(context.Context) error) {
+	t.Helper()
+	for name, call := range calls {
+		if err := call(t.Context()); !errors.Is(err, store.ErrUncertain) {
+			t.Errorf("%s afterwards: error %v, want ErrUncertain", name, err)
+		}
+	}
+	if _, err := b.Head(t.Context()); !errors.Is(err, store.ErrUncertain) {
+		t.Errorf("Head afterwards: error %v, want ErrUncertain", err)
 	}
 }
 

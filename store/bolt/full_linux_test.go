@@ -56,6 +56,20 @@ func TestR5DiskFull(t *testing.T) {
 	if h.Head().Size < uint64(20*accepted) {
 		t.Errorf("%d entries, but %d were accepted", h.Head().Size, 20*accepted)
 	}
+	// Who starts on the full disk finds what the journal keeps.
+	if err := b.Close(); !errors.Is(err, store.ErrFull) {
+		t.Errorf("closing on a full disk: error %v, want ErrFull", err)
+	}
+	b = open(t, dir)
+	if err := storetest.Check(t.Context(), b, h.Origin, h.LogKey); err != nil {
+		t.Fatal(err)
+	}
+	if head, err := b.Head(t.Context()); err != nil || head.Size != h.Head().Size {
+		t.Errorf("after a start on a full disk %d entries, error %v, want %d", head.Size, err, h.Head().Size)
+	}
+	if err := b.Append(t.Context(), h.Batch(t, 50)); !errors.Is(err, store.ErrFull) {
+		t.Errorf("append after a start on a full disk: error %v, want ErrFull", err)
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}

@@ -16,11 +16,14 @@ const (
 	bucketSide     = "side"
 	bucketSnapshot = "snapshot"
 
-	keyFormat = "format"
-	keyHead   = "head"
+	keyFormat  = "format"
+	keyHead    = "head"
+	keyJournal = "journal"
 
 	// formatVersion is what this program reads and writes, and nothing else.
 	formatVersion = "vaultpam ledger 1"
+	// formatJournal is the same with a journal that belongs to it.
+	formatJournal = "vaultpam ledger 1, journal 1"
 
 	// pageSize is fixed so that a file can be moved between machines.
 	pageSize = 4096

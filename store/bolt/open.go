@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -16,14 +15,31 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// A Backend is a store.Backend in one bbolt file.
+// A Backend is a store.Backend in one bbolt file, and a journal beside it while
+// it is written to.
 type Backend struct {
 	db   *bbolt.DB
 	warm *warmer
+	wake chan struct{} // has commitAll look at the journal
+	stop chan struct{} // ends commitAll
+	over chan struct{} // closed when it has ended
 
-	mu     sync.Mutex // guards broken and closed
-	broken error      // why every call is refused until the file is opened anew
-	closed bool
+	writing sync.Mutex // held by the one writer; guards the fields below
+	begun   bool       // this process has written
+	head    store.Head // valid once begun
+
+	applying sync.Mutex // guards the fields below; taken after writing
+	tx       *bbolt.Tx  // holds what is taken; nil where there is none open
+	taken    []record   // in tx
+	journal  *journal   // nil until it is needed; changed under both locks, written to under writing
+
+	mu          sync.Mutex // guards the fields below; taken last
+	queue       []record   // acknowledged, and not in tx
+	acked       uint64     // sequence number of the last that was acknowledged
+	applied     uint64     // and of the last that is committed
+	uncommitted int        // bytes that those in between take of the journal
+	broken      error      // why every call is refused until the file is opened anew
+	closed      bool
 }
 
 var _ store.Backend = (*Backend)(nil)
@@ -105,18 +121,49 @@ func Open(path string) (*Backend, error) {
 }
 
 func open(path string) (b *Backend, err error) {
-	// bbolt panics on pages that contradict themselves; a file that was cut
-	// short faults where it is mapped. Both must be an error here.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer recovered(&err)
-	if err := look(path); err != nil {
-		return nil, err
-	}
-	db, err := openDB(path, &bbolt.Options{OpenFile: openExisting})
+	err = guarded(func() error { // a file that was cut short faults where it is mapped
+		if err := look(path); err != nil {
+			return err
+		}
+		db, err := openDB(path, &bbolt.Options{OpenFile: openExisting})
+		if err != nil {
+			return err
+		}
+		b = &Backend{db: db, wake: make(chan struct{}, 1), stop: make(chan struct{}), over: make(chan struct{})}
+		if err := b.recover(); err != nil {
+			return errors.Join(err, db.Close())
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{db: db, warm: warm(path)}, nil
+	b.warm = warm(path)
+	go b.commitAll() // ended by Close
+	return b, nil
+}
+
+// recover takes up what the process before left in the journal. It changes
+// nothing: that is in the ledger for every reader, and in its file with the first
+// write.
+func (b *Backend) recover() error {
+	var id journalID
+	var ok bool
+	err := b.db.View(func(tx *bbolt.Tx) error {
+		id, b.applied, ok = journalOf(tx)
+		return nil
+	})
+	if err != nil || !ok {
+		return err
+	}
+	if b.journal, b.queue, err = openJournal(journalPath(b.db.Path()), id, b.applied); err != nil {
+		return err
+	}
+	b.acked = b.applied
+	for _, r := range b.queue {
+		b.acked, b.uncommitted = r.sequence, b.uncommitted+r.size()
+	}
+	return nil
 }
 
 // look checks the file before anything is read from its depth: opening it for
@@ -179,24 +226,33 @@ func checkFormat(tx *bbolt.Tx) error {
 			return fmt.Errorf("%w: no bucket %q", store.ErrCorrupt, name)
 		}
 	}
-	if got := tx.Bucket([]byte(bucketMeta)).Get([]byte(keyFormat)); string(got) != formatVersion {
-		return fmt.Errorf("%w: format %q, this program knows %q", store.ErrCorrupt, got, formatVersion)
+	got := tx.Bucket([]byte(bucketMeta)).Get([]byte(keyFormat))
+	_, _, journal := journalOf(tx)
+	if want := map[bool]string{false: formatVersion, true: formatJournal}[journal]; string(got) != want {
+		return fmt.Errorf("%w: format %q, this program knows %q", store.ErrCorrupt, got, want)
 	}
 	return nil
 }
 
-// Close waits for the calls that already hold a transaction and lets the file
-// go.
+// Close waits for the calls that are under way, commits what the journal holds
+// and lets the file go. Where there is no room for that it says so, and the
+// journal keeps it.
 func (b *Backend) Close() error {
 	b.mu.Lock()
 	again := b.closed
 	b.closed = true
-	b.mu.Unlock() // calls that hold a transaction look at closed
+	b.mu.Unlock() // calls that waited for their turn look at closed
 	if again {
 		return store.ErrClosed
 	}
+	close(b.stop)
+	<-b.over
 	b.warm.end()
-	if err := b.db.Close(); err != nil {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	b.applying.Lock()
+	defer b.applying.Unlock()
+	if err := errors.Join(b.leave(), b.db.Close()); err != nil {
 		return fmt.Errorf("closing ledger: %w", err)
 	}
 	return nil

@@ -82,9 +82,25 @@ func (b *Backend) sidePage(ctx context.Context, prefix, from []byte) (page []sto
 
 // WriteSide implements store.Backend.
 func (b *Backend) WriteSide(ctx context.Context, writes []store.SideWrite) error {
-	err := b.update(ctx, func(tx *bbolt.Tx) error { return writeSide(tx, writes) })
+	err := checkSide(writes)
+	if err == nil {
+		err = b.write(ctx, store.Batch{Side: writes})
+	}
 	if err != nil {
 		return fmt.Errorf("writing the side table: %w", err)
+	}
+	return nil
+}
+
+// checkSide finds what could not be written once it is acknowledged.
+func checkSide(writes []store.SideWrite) error {
+	for _, w := range writes {
+		if w.Table == 0 {
+			return errors.New("side table 0")
+		}
+		if len(w.Key) >= bbolt.MaxKeySize {
+			return fmt.Errorf("key of %d bytes", len(w.Key))
+		}
 	}
 	return nil
 }
@@ -92,9 +108,6 @@ func (b *Backend) WriteSide(ctx context.Context, writes []store.SideWrite) error
 func writeSide(tx *bbolt.Tx, writes []store.SideWrite) error {
 	bucket := tx.Bucket([]byte(bucketSide))
 	for _, w := range writes {
-		if w.Table == 0 {
-			return errors.New("side table 0")
-		}
 		key := sideKey(w.Table, w.Key)
 		var err error
 		if w.Value == nil {

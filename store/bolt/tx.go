@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime/debug"
 	"syscall"
 
 	"go.etcd.io/bbolt"
@@ -37,51 +36,19 @@ func (b *Backend) fail(err error) error {
 	return err
 }
 
+// backlog returns how much of the journal is not committed.
+func (b *Backend) backlog() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.uncommitted
+}
+
 // recovered turns a panic of bbolt, or the fault of reading a page that the
 // disk does not give, into an error instead of the end of every live session.
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %v", store.ErrCorrupt, p)
 	}
-}
-
-// view runs fn on one state of the file.
-func (b *Backend) view(ctx context.Context, fn func(*bbolt.Tx) error) (err error) {
-	if err := b.usable(ctx); err != nil {
-		return err
-	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer recovered(&err)
-	return closedError(b.db.View(fn))
-}
-
-// update runs fn and commits what it did, durably. Where fn fails nothing was
-// written. Where the commit fails the error is ErrFull or ErrUncertain.
-func (b *Backend) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
-	if err := b.usable(ctx); err != nil {
-		return err
-	}
-	var id int     // of the transaction
-	var done error // what stopped fn
-	err := b.run(func(tx *bbolt.Tx) error {
-		id = tx.ID()
-		// Waiting for the writer before may have taken long, and it may have
-		// left the file uncertain.
-		if done = b.usable(ctx); done == nil {
-			done = fn(tx)
-		}
-		return done
-	})
-	if err == nil || done != nil || errors.Is(err, bbolterrors.ErrDatabaseNotOpen) {
-		return closedError(err)
-	}
-	return b.commitError(id, err)
-}
-
-func (b *Backend) run(fn func(*bbolt.Tx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer recovered(&err)
-	return b.db.Update(fn)
 }
 
 // commitError says what a failed commit of transaction id means. bbolt commits

@@ -16,7 +16,7 @@ import (
 )
 
 func sideTables() []store.SideTable {
-	return []store.SideTable{store.SideOpenings, store.SideSecrets, store.SideAttempts}
+	return []store.SideTable{store.SideOpenings, store.SideSecrets, store.SideAttempts, store.SideNotices}
 }
 
 type sideName struct {

@@ -78,8 +78,8 @@ func (a *Authenticator) verified(is bool) error {
 	})
 }
 
-// Touch makes the authenticator answer as soon as it is asked, which also ends the
-// wait of what asked meanwhile.
+// Touch makes the authenticator answer as soon as it is asked again. What it was
+// asked meanwhile stays without an answer.
 func (a *Authenticator) Touch() error { return a.present(true) }
 
 // Wait makes it wait for a touch that does not come.

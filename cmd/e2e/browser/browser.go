@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -15,20 +16,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
 )
-
-// patience is how long a step may take before it is an error.
-const patience = time.Minute
 
 // Options say what a browser can reach. The zero value reaches loopback by its
 // addresses, over plain HTTP.
 type Options struct {
-	// Map leads names to addresses: "pam.example.test" to "127.0.0.1:8443". The
-	// port of an address counts whatever the page's address says. Every name that
+	// Map leads names to addresses: "pam.example.test" to "127.0.0.1:8443", whatever
+	// port the page's address says, or to "127.0.0.1", at that port. Every name that
 	// is not in it does not exist.
 	Map map[string]string
 	// SPKI pins certificates: whoever shows one of these keys is believed, for any
@@ -38,6 +33,8 @@ type Options struct {
 	Flags []string
 	// Dir holds the profile. It must exist, and is left for its owner to remove.
 	Dir string
+	// Patience is how long a step may take before it is an error; a minute where 0.
+	Patience time.Duration
 }
 
 // Pin is the SHA-256 of a certificate's SubjectPublicKeyInfo in base64 (RFC 7469).
@@ -48,9 +45,10 @@ func Pin(c *x509.Certificate) string {
 
 // A Browser is a running Chromium with one window. It is for one goroutine.
 type Browser struct {
-	ctx     context.Context
-	console *console
-	ended   context.CancelFunc
+	ctx      context.Context
+	console  *console
+	ended    context.CancelFunc
+	patience time.Duration
 }
 
 // Open starts a browser for a test. When the test ends so does the browser, and
@@ -101,21 +99,12 @@ func start(ctx context.Context, o Options, more []string) (*Browser, error) {
 	said := &console{}
 	alloc, end := chromedp.NewExecAllocator(ctx, o.switches(path, profile, more)...)
 	tab, _ := chromedp.NewContext(alloc, chromedp.WithListener(said.hear), chromedp.WithLogf(said.ignore), chromedp.WithErrorf(said.ignore))
-	b := &Browser{ctx: tab, console: said, ended: end}
-	if err := b.do(chromedp.Func(prepare)); err != nil {
+	b := &Browser{ctx: tab, console: said, ended: end, patience: cmp.Or(o.Patience, time.Minute)}
+	if err := b.do(); err != nil {
 		end()
 		return nil, fmt.Errorf("starting chromium: %w", err)
 	}
 	return b, nil
-}
-
-func prepare(ctx context.Context, t *chromedp.Target) error {
-	// A page that is opened again is loaded again.
-	if _, err := cdp.Call(ctx, t, page.Enable, page.EnableParams{}); err != nil {
-		return err
-	}
-	_, err := cdp.Call(ctx, t, security.Enable, cdp.Empty{})
-	return err
 }
 
 // switches are what Chromium is started with.
@@ -123,7 +112,7 @@ func (o Options) switches(path, profile string, more []string) []chromedp.ExecAl
 	list := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path),
 		chromedp.UserDataDir(profile),
-		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+filepath.Join(profile, "cache")),
+		chromedp.Env("TZ=UTC", "HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+filepath.Join(profile, "cache")),
 		chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("host-resolver-rules", o.rules()),
 		chromedp.Flag("disable-component-update", true),
@@ -163,7 +152,7 @@ func (b *Browser) do(steps ...chromedp.Action[chromedp.Void]) error {
 // the browser, which lives as long as its context: so the time is bounded beside it.
 func run[T any](b *Browser, action chromedp.Action[T]) (T, error) {
 	return chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) (T, error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, b.patience)
 		defer cancel()
 		return action(ctx, t)
 	})
@@ -172,7 +161,7 @@ func run[T any](b *Browser, action chromedp.Action[T]) (T, error) {
 // Close ends the browser, and returns what was wrong on its pages since Start or
 // the last Complaints.
 func (b *Browser) Close() error {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, b.patience)
 	defer cancel()
 	err := chromedp.Cancel(ctx)
 	b.ended()

@@ -11,5 +11,5 @@
 // error.
 //
 // It is linked into tests alone. Nothing in it waits for a while: it waits for what
-// it was asked to see, until the context of Start ends or a minute has passed.
+// it was asked to see, until patience ends (Options) or the context of Start does.
 package browser

@@ -12,15 +12,6 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// Goto opens an address and waits until the page has loaded.
-func (b *Browser) Goto(url string) error {
-	// From elsewhere first: an address that differs behind "#" alone loads nothing.
-	if err := b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(url)); err != nil {
-		return fmt.Errorf("opening %s: %w", url, err)
-	}
-	return nil
-}
-
 // Click clicks on the control with this accessible name, once there is one.
 func (b *Browser) Click(name string) error {
 	return b.act("clicking on", name, func(ctx context.Context, t *chromedp.Target, c control) error {

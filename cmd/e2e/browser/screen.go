@@ -62,3 +62,11 @@ func addScript(script string) chromedp.Action[chromedp.Void] {
 		return err
 	})
 }
+
+// WithoutScripts has pages run no scripts of theirs from now on.
+func (b *Browser) WithoutScripts() error {
+	return b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}))
+}

@@ -2,7 +2,7 @@
 // then the command to type next.
 
 import { $, Refusal, copy, on, post, run, status, turn, wanted } from "./base.js";
-import { make, stop, supported } from "./passkey.js";
+import { make, stop, supported, usualName } from "./passkey.js";
 
 // The link is https://HOST/enroll#TOKEN[.PIN], token and pin in base64url. The
 // fragment is no part of a request; it leaves the address bar and the history
@@ -40,8 +40,7 @@ function offer(refusal) {
   $("passkey-refusal").hidden = able;
   $("passkey-refusal").textContent = able ? "" : reason || "This server offers no passkey.";
   $("totp").open = !able;
-  const system = navigator.userAgentData?.platform;
-  $("name").value = system ? `Passkey on ${system}` : "Passkey";
+  $("name").value = usualName();
 }
 
 // draw makes a picture of the rows of a QR code, with its quiet zone.
@@ -56,7 +55,9 @@ function draw(rows) {
   $("qr").removeAttribute("hidden");
 }
 
-function enrolled(answer) {
+// enrolled shows what there is to keep, then the command to type. Who has no passkey
+// says who they are: their browser can't.
+function enrolled(answer, flags) {
   $("codes-handle").textContent = answer.handle;
   $("code-list").replaceChildren(
     ...answer.recovery_codes.map((text) => {
@@ -65,20 +66,21 @@ function enrolled(answer) {
       return item;
     }),
   );
-  $("command").textContent = `vaultpam login --server ${$("choose").dataset.server}${pin ? ` --pin ${pin}` : ""}`;
+  $("command").textContent = `vaultpam login --server ${$("choose").dataset.server}${pin ? ` --pin ${pin}` : ""}${flags}`;
   turn("codes");
 }
 
 on("passkey", "submit", async () => {
   const name = wanted("name", "The passkey needs a name.");
   const credential = await make(passkey.options, "stop");
-  enrolled(await post("/v1/enroll/passkey", { id: passkey.id, name, credential }));
+  enrolled(await post("/v1/enroll/passkey", { id: passkey.id, name, credential }), "");
 });
 $("stop").addEventListener("click", stop);
 
 on("finish", "submit", async () => {
   const code = wanted("code", "Type the six digits that the app shows now.");
-  enrolled(await post("/v1/enroll/finish", { token: invitation, code }));
+  const answer = await post("/v1/enroll/finish", { token: invitation, code });
+  enrolled(answer, ` --handle ${answer.handle} --totp`);
 });
 
 on("copy", "click", async () => {

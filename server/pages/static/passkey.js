@@ -11,6 +11,12 @@ const encode = (buffer) =>
 // supported reports whether this browser knows passkeys, on this kind of address.
 export const supported = () => Boolean(window.PublicKeyCredential && navigator.credentials);
 
+// usualName is what a passkey is called whose owner types nothing else.
+export function usualName() {
+  const system = navigator.userAgentData?.platform;
+  return system ? `Passkey on ${system}` : "Passkey";
+}
+
 const described = (list) => (list ?? []).map((c) => ({ ...c, id: decode(c.id) }));
 
 // The browser's own parsers know extensions that we don't; older ones have none.

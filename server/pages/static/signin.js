@@ -1,7 +1,7 @@
 // Answering what a machine asked for: with a passkey, or with "This wasn't me".
 
 import { $, Refusal, idle, on, post, run, sentence, turn, wanted } from "./base.js";
-import { make, stop, use } from "./passkey.js";
+import { make, stop, use, usualName } from "./passkey.js";
 
 const ceremony = `/v1/ceremonies/${encodeURIComponent($("ask").dataset.ceremony)}`;
 
@@ -11,9 +11,11 @@ function done(heading, text) {
   turn("done");
 }
 
+const loopback = /^http:\/\/127\.0\.0\.1:[0-9]{1,5}\//;
+
 // leave goes back to the program that waits on this machine, and nowhere else.
 function leave(to) {
-  if (!/^http:\/\/127\.0\.0\.1:[0-9]{1,5}\//.test(to)) {
+  if (!loopback.test(to)) {
     throw new Refusal("The server wants to lead this page to another machine, which it must not.", "tell an administrator");
   }
   done("Done", "Your terminal goes on by itself. You can close this window.");
@@ -51,13 +53,13 @@ $("deny").addEventListener("click", async () => {
 if ($("sso")) {
   on("sso", "click", async () => {
     const { location: to } = await post(`${ceremony}/sso`, {});
-    const url = new URL(to);
-    if (url.protocol !== "https:" && url.hostname !== "127.0.0.1") throw new Refusal("The provider's address is not an https address.", "tell an administrator");
-    location.assign(url);
+    if (!loopback.test(to) && !/^https:\/\/[^/]/.test(to)) throw new Refusal("The address of the company's sign-in is not an https address.", "tell an administrator");
+    location.assign(to);
   });
 }
 
 if ($("register")) {
+  $("name").value = usualName();
   on("register", "submit", async () => {
     const name = wanted("name", "The passkey needs a name.");
     const credential = await make(creation, "stop-make");

@@ -1,0 +1,73 @@
+package notice
+
+import (
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A Kind is what a notice is about. It is the "type" that a webhook gets, and
+// stays what it is.
+type Kind string
+
+// The kinds.
+const (
+	Invited          Kind = "invitation.made"
+	FactorEnrolled   Kind = "factor.enrolled"
+	CodesMade        Kind = "recovery-codes.made"
+	CodeUsed         Kind = "recovery-code.used"
+	SignInStopped    Kind = "signin.stopped"
+	AddressChanged   Kind = "address.changed"
+	RecoveryBegun    Kind = "recovery.begun"
+	RecoveryStopped  Kind = "recovery.stopped"
+	RecoveryFinished Kind = "recovery.finished"
+)
+
+// A rule says what becomes of the entries of a type: whom a notice of the kind
+// goes to, and what it says. An entry may also make none: write then writes no
+// subject.
+type rule struct {
+	kind  Kind
+	on    store.EventType
+	to    audience
+	write func(*page)
+}
+
+// rules are all there are: a kind more is a row more, and what it writes.
+func rules() []rule {
+	return []rule{
+		{Invited, store.TypeInvitationCreated, thePerson, (*page).invited},
+		{FactorEnrolled, store.TypeFactorEnrolled, thePerson, (*page).factorEnrolled},
+		{CodesMade, store.TypeRecoveryCreated, thePerson, (*page).codesMade},
+		{CodeUsed, store.TypeSignInSucceeded, thePerson, (*page).codeUsed},
+		{SignInStopped, store.TypeSignInStopped, thePerson, (*page).signInStopped},
+		{AddressChanged, store.TypeUserContact, thePerson, (*page).addressChanged},
+		{RecoveryBegun, store.TypeRecoveryBegun, administrators, (*page).recoveryBegun},
+		{RecoveryStopped, store.TypeRecoveryStopped, administrators, (*page).recoveryStopped},
+		{RecoveryFinished, store.TypeRecoveryFinished, administrators, (*page).recoveryFinished},
+	}
+}
+
+func ruleOf(kind Kind) (rule, bool) {
+	for _, r := range rules() {
+		if r.kind == kind {
+			return r, true
+		}
+	}
+	return rule{}, false
+}
+
+// An audience says whom a notice goes to by mail.
+type audience func(*page) []store.UserID
+
+// thePerson is whom the entry is about.
+func thePerson(p *page) []store.UserID { return []store.UserID{p.user} }
+
+// administrators are all who hold the role.
+func administrators(p *page) []store.UserID {
+	var all []store.UserID
+	for u := range p.n.Ledger.State().Users() {
+		if u.Has(store.RoleAdministrator) {
+			all = append(all, u.ID)
+		}
+	}
+	return all
+}

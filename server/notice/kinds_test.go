@@ -1,0 +1,167 @@
+package notice_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/server/notice"
+	"github.com/vaultpam/vaultpam/store"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const golden = "testdata/notices.golden"
+
+// both has notices go by mail and to a webhook.
+func both(t *testing.T) (*house, *post, *receiver) {
+	t.Helper()
+	h, p, r := build(t), newPost(t, withSTARTTLS), newReceiver(t)
+	h.mail, h.hook = newMail(t, p.config(notice.STARTTLS)), newHook(t, r.config())
+	return h, p, r
+}
+
+// A told is one notice as it came by both ways.
+type told struct {
+	to   []string // by mail
+	mail string   // subject and text
+	hook received
+}
+
+// hear waits for one notice by the webhook and so many mails.
+func hear(t *testing.T, p *post, r *receiver, mails int) told {
+	t.Helper()
+	n := told{hook: r.next()}
+	for range mails {
+		got := p.next()
+		l := read(t, got.data)
+		n.to = append(n.to, got.to)
+		n.mail = l.subject(t) + "\n\n" + l.body
+		if text := n.hook.body.Data.Subject + "\n\n" + n.hook.body.Data.Text + "\n"; text != n.mail {
+			t.Errorf("the webhook hears\n%s\nthe mail says\n%s", text, n.mail)
+		}
+	}
+	slices.Sort(n.to)
+	p.nothing()
+	return n
+}
+
+var moments = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
+
+// TestKinds: every kind, whom it goes to and what it says.
+func TestKinds(t *testing.T) {
+	h, p, r := both(t)
+	ada := h.employ("ada", "ada@example.eu", store.RoleAdministrator)
+	h.employ("ann", "", store.RoleAdministrator)
+	h.do(access.SetContact{By: local, Handle: "alice", Email: "alice@example.eu", Salt: random32()})
+	h.run()
+	var text bytes.Buffer
+	heard := map[notice.Kind]bool{}
+	expect := func(kind notice.Kind, user string, to ...string) {
+		t.Helper()
+		n := hear(t, p, r, len(to))
+		if diff := cmp.Diff(to, n.to); diff != "" {
+			t.Errorf("%s goes to (-want +got):\n%s", kind, diff)
+		}
+		b := n.hook.body
+		if b.Type != kind || b.Data.User != user || b.Data.Server != serverName || b.Data.Entry >= uint64(h.index()) || time.Since(b.Timestamp) > patience {
+			t.Errorf("%s about %s: %+v", kind, user, b)
+		}
+		heard[kind] = true
+		entry := regexp.MustCompile(`\bentry \d+|audit show \d+`)
+		said := moments.ReplaceAllString(n.hook.body.Data.Subject+"\n\n"+n.hook.body.Data.Text, "MOMENT")
+		said = entry.ReplaceAllStringFunc(said, func(s string) string { return s[:strings.LastIndexByte(s, ' ')] + " N" })
+		fmt.Fprintf(&text, "%s to %s\n\n%s\n\n----\n", kind, strings.Join(to, ", "), said)
+	}
+	carol := addUser("carol", "carol@example.eu")
+	carol.By = caller(ada.token)
+	h.do(carol)
+	expect(notice.Invited, "carol", "carol@example.eu")
+	in := store.Hash(random32())
+	h.do(enroll(carol.Invite, in))
+	expect(notice.FactorEnrolled, "carol", "carol@example.eu")
+	h.do(access.CreateRecoveryCodes{By: caller(in), Codes: random32(), Step: 1001})
+	expect(notice.CodesMade, "carol", "carol@example.eu")
+	u, _ := h.ledger.State().User(carol.ID)
+	code := store.Hash(random32())
+	h.do(access.SignInWithRecoveryCode{User: u.ID, Codes: u.Recovery.Codes, Number: 3, Holder: holder(code, "198.51.100.9")})
+	expect(notice.CodeUsed, "carol", "carol@example.eu")
+	h.do(access.RenewFactor{By: caller(code), Invite: access.Invite{Token: random32()}})
+	expect(notice.Invited, "carol", "carol@example.eu")
+	h.do(access.SignInWithTOTP{User: u.ID, Step: 1002, Holder: holder(random32(), "192.0.2.7")}) // of which nobody hears
+	h.do(access.NoteFailures{User: u.ID, Count: 3, Source: "203.0.113.0/24", Salt: random32()})
+	h.do(access.NoteStop{User: u.ID, Count: 60})
+	expect(notice.SignInStopped, "carol", "carol@example.eu")
+	h.do(access.SetContact{By: caller(code), Email: "eve@example.com", Salt: random32()})
+	expect(notice.AddressChanged, "carol", "carol@example.eu")
+	h.do(access.SetContact{By: local, Handle: "carol"})
+	expect(notice.AddressChanged, "carol", "eve@example.com")
+	h.do(access.SetContact{By: local, Handle: "carol", Email: "carol@example.eu", Salt: random32()}) // there is nobody to tell
+
+	administrators := []string{"ada@example.eu", "alice@example.eu"}
+	begin := access.BeginRecovery{By: local, Handle: "carol", Pause: access.MinRecoverPause}
+	h.do(begin)
+	expect(notice.RecoveryBegun, "carol", administrators...)
+	h.do(access.StopRecovery{By: caller(ada.token)})
+	expect(notice.RecoveryStopped, "carol", administrators...)
+
+	for _, kind := range []notice.Kind{
+		notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
+		notice.RecoveryBegun, notice.RecoveryStopped,
+	} {
+		if !heard[kind] {
+			t.Errorf("of %s nobody heard", kind)
+		}
+	}
+	compare(t, golden, text.Bytes())
+}
+
+// TestRecoveryWithoutPause: of the two notices at once, and the invitation.
+func TestRecoveryWithoutPause(t *testing.T) {
+	h, p, r := both(t)
+	h.do(access.SetContact{By: local, Handle: "alice", Email: "alice@example.eu", Salt: random32()})
+	h.run()
+	h.do(access.BeginRecovery{By: local, Handle: "alice", Pause: access.MinRecoverPause})
+	h.do(access.FinishRecovery{By: local, Handle: "alice", Invite: access.Invite{Token: random32()}})
+	var kinds []notice.Kind
+	var text bytes.Buffer
+	for range 3 {
+		b := r.next().body
+		kinds = append(kinds, b.Type)
+		if b.Type == notice.RecoveryFinished {
+			text.WriteString(moments.ReplaceAllString(b.Data.Text, "MOMENT") + "\n")
+		}
+		if got := p.next(); got.to != "alice@example.eu" {
+			t.Errorf("a mail to %s", got.to)
+		}
+	}
+	if diff := cmp.Diff([]notice.Kind{notice.RecoveryBegun, notice.RecoveryFinished, notice.Invited}, kinds); diff != "" {
+		t.Error(diff)
+	}
+	compare(t, "testdata/finished.golden", text.Bytes())
+}
+
+func compare(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-golden +got; go test -update writes it anew):\n%s", path, diff)
+	}
+}

@@ -1,0 +1,72 @@
+package notice
+
+import (
+	"bytes"
+	"fmt"
+	"mime"
+	"mime/quotedprintable"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A Message is a notice as a mail.
+type Message struct {
+	ID         string // letters, digits and _
+	To         store.Email
+	Date       time.Time
+	Subject    string
+	Paragraphs []string
+}
+
+// encode returns the message's bytes (RFC 5322), plain text in UTF-8 and
+// quoted-printable (RFC 2045). It says that it was made by a program (RFC 3834),
+// so that nobody's holiday answers it.
+func (m Message) encode(from store.Email, server string) ([]byte, error) {
+	var b bytes.Buffer
+	for _, h := range [][2]string{
+		{"From", (&mail.Address{Name: "VaultPAM at " + server, Address: string(from)}).String()},
+		{"To", "<" + string(m.To) + ">"},
+		{"Subject", mime.QEncoding.Encode("utf-8", oneLine(m.Subject))},
+		{"Date", m.Date.UTC().Format(time.RFC1123Z)},
+		{"Message-ID", "<" + m.ID + "@" + messageHost(from) + ">"},
+		{"Auto-Submitted", "auto-generated"},
+		{"MIME-Version", "1.0"},
+		{"Content-Type", "text/plain; charset=utf-8"},
+		{"Content-Transfer-Encoding", "quoted-printable"},
+	} {
+		fmt.Fprintf(&b, "%s: %s\r\n", h[0], h[1])
+	}
+	b.WriteString("\r\n")
+	w := quotedprintable.NewWriter(&b)
+	for i, p := range m.Paragraphs {
+		if i > 0 {
+			p = "\r\n" + p
+		}
+		if _, err := w.Write([]byte(p + "\r\n")); err != nil {
+			return nil, fmt.Errorf("encoding a mail: %w", err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("encoding a mail: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func messageHost(from store.Email) string {
+	_, host, _ := strings.Cut(string(from), "@")
+	return host
+}
+
+// oneLine takes out what could end a header.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s)
+}

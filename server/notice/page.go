@@ -1,0 +1,129 @@
+package notice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// A page is the text of a notice while it is written from an entry. An error of
+// the ledger stays, and whoever asked for the page looks at it last.
+type page struct {
+	n    *Notices
+	ctx  context.Context
+	e    *store.Entry
+	user store.UserID // whom the entry is about
+	link string       // of an invitation, where it goes by mail
+
+	subject    string
+	paragraphs []string
+	err        error
+}
+
+// write writes what a rule has to say about an entry. A page without a subject
+// says that there is nothing to tell.
+func (n *Notices) write(ctx context.Context, r rule, e *store.Entry, link string) (*page, error) {
+	p := &page{n: n, ctx: ctx, e: e, user: store.NewRecord(nil, e).User, link: link}
+	r.write(p)
+	if p.subject != "" {
+		p.say("This is entry %d of the ledger: vaultpam audit show %d", e.Index, e.Index)
+	}
+	return p, p.err
+}
+
+// about begins the text.
+func (p *page) about(format string, args ...any) { p.subject = fmt.Sprintf(format, args...) }
+
+// say adds a paragraph.
+func (p *page) say(format string, args ...any) {
+	p.paragraphs = append(p.paragraphs, fmt.Sprintf(format, args...))
+}
+
+// notYou is the last paragraph of what happens to an account.
+func (p *page) notYou() {
+	p.say("If this was not you, tell an administrator of %s at once, and not by answering this mail.", p.n.Name)
+}
+
+func (p *page) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// name is the handle of a user, or their ID where it was erased.
+func (p *page) name(id store.UserID) string {
+	handle, err := p.n.Ledger.Handle(p.ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return id.String()
+	}
+	if err != nil {
+		p.fail(err)
+	}
+	return string(handle)
+}
+
+// actor names who caused the entry.
+func (p *page) actor() string {
+	switch {
+	case p.e.Actor.Local:
+		return "Somebody on the server's own machine"
+	case p.e.Actor.User.IsZero():
+		return "The server"
+	}
+	return p.name(p.e.Actor.User)
+}
+
+// person is whom the entry is about.
+func (p *page) person() string { return p.name(p.user) }
+
+func (p *page) when() string { return moment(p.e.Time) }
+
+func moment(m store.Millis) string { return m.Time().Format(time.DateTime + " MST") }
+
+// source is the address that the entry's person came from: that of the sign-in
+// that was decided with the entry, or of the one that they were signed in by.
+func (p *page) source() string {
+	if in, ok := p.e.Event.(*store.SignInSucceeded); ok {
+		return p.text(in.Source)
+	}
+	q := store.Query{Type: store.TypeSignInSucceeded, User: p.user, From: p.e.Index, Limit: 1}
+	for _, e := range p.find(q) {
+		if in, ok := e.Event.(*store.SignInSucceeded); ok && e.Time == p.e.Time && e.Actor == p.e.Actor {
+			return p.text(in.Source)
+		}
+	}
+	if p.e.Index == 0 || p.e.Actor.User != p.user {
+		return unknownSource
+	}
+	q.From, q.To, q.Order = 0, p.e.Index, store.NewestFirst
+	for _, e := range p.find(q) {
+		if in, ok := e.Event.(*store.SignInSucceeded); ok {
+			return p.text(in.Source)
+		}
+	}
+	return unknownSource
+}
+
+const unknownSource = "an address that is not known"
+
+func (p *page) find(q store.Query) []*store.Entry {
+	found, err := p.n.Ledger.Find(p.ctx, q)
+	if err != nil {
+		p.fail(err)
+	}
+	return found
+}
+
+func (p *page) text(c store.Commitment) string {
+	text, err := p.n.Ledger.Text(p.ctx, p.user, c)
+	if errors.Is(err, store.ErrNotFound) {
+		return unknownSource // erased
+	}
+	if err != nil {
+		p.fail(err)
+	}
+	return text
+}

@@ -1,0 +1,123 @@
+package server_test
+
+import (
+	"time"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// samples are one event of each type, and more where one doesn't show all.
+func (s *site) samples() []store.Event {
+	last := func(kind store.EventType) *store.Entry {
+		all := s.entriesOf(kind)
+		return all[len(all)-1]
+	}
+	signIn := last(store.TypeSignInSucceeded)
+	in := signIn.Event.(*store.SignInSucceeded)
+	user, source := in.User, in.Source
+	target, grant, parent := last(store.TypeTargetAdded).Index, last(store.TypeGrantAdded).Index, last(store.TypeCertificateIssued).Index
+	group := last(store.TypeGroupAdded).Index
+	session := store.SessionID{1, 2, 3, 4, 5, 6, 0x47, 8, 0x89, 10, 11, 12, 13, 14, 15, 16}
+	until := store.At(time.Date(2026, 8, 2, 18, 0, 0, 0, time.UTC))
+	return []store.Event{
+		s.entriesOf(store.TypeLedgerCreated)[0].Event,
+		&store.RulesActivated{Rules: 2},
+		&store.LedgerRestored{Base: 1 << 36, Size: 40, Root: store.Hash{1}},
+		&store.ClockAccepted{Time: until},
+		&store.SettingChanged{Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed},
+		last(store.TypeUserAdded).Event,
+		&store.UserRemoved{User: user},
+		&store.InvitationCreated{User: user, Token: store.Hash{1}, Expires: until},
+		last(store.TypeFactorEnrolled).Event,
+		&store.FactorEnrolled{User: user, Kind: store.FactorPasskey, SignIn: signIn.Index, Name: s.opened(user, store.FieldFactor, "the blue key"), Passkey: &store.Passkey{
+			Credential: []byte{1, 2, 3}, PublicKey: []byte{4, 5}, Counter: 7, AAGUID: store.AAGUID{0x2f, 15: 0x2a}, Flags: 0x45,
+		}},
+		&store.FactorNamed{User: user, Factor: 7, Name: s.opened(user, store.FieldFactor, "the green key")},
+		&store.FactorRemoved{User: user, Factor: 7},
+		&store.FactorCloned{User: user, Factor: 7, Counter: 6, Last: 8},
+		in,
+		&store.SignInSucceeded{
+			User: user, Factor: 7, Kind: store.FactorPasskey, Token: store.Hash{1}, Expires: until, Source: source, Counter: 9,
+			Key: store.ClientKey{3}, Machine: s.opened(user, store.FieldMachine, "carols-laptop"),
+		},
+		&store.SignInConfirmed{User: user, SignIn: signIn.Index, Factor: 7, Kind: store.FactorPasskey, Counter: 10, Source: source},
+		&store.SignInConfirmed{User: user, SignIn: signIn.Index, Factor: 8, Kind: store.FactorTOTP, Step: 57_000_001, Source: source},
+		&store.SignInFailed{User: user, Count: 7, Source: source},
+		&store.SignInStopped{User: user, Count: 60},
+		&store.RecoveryCreated{User: user, Codes: store.Hash{1}, Count: 10, Step: 57_000_000},
+		&store.SignInSucceeded{User: user, Factor: 7, Kind: store.FactorRecovery, Token: store.Hash{1}, Expires: until, Source: source, Code: 3},
+		&store.SignInEnded{User: user, SignIn: signIn.Index},
+		last(store.TypeTargetAdded).Event,
+		&store.TargetRemoved{Target: target},
+		&store.TargetChecked{Target: target, Session: session, Doors: 3, New: 1, Gone: 2, Unread: 1, Report: s.doors()},
+		&store.TargetChecked{Target: target, Session: session, Unread: 1, Report: store.Commitment{1}},
+		&store.TargetClosed{Target: target, Session: session, Emergency: store.EmergencySerial + 9},
+		&store.TargetReopened{Target: target, Session: session},
+		&store.SessionStarted{Session: session, Target: target, Login: "root", Way: store.WayErrand, Errand: store.ErrandCheck},
+		&store.CertificateIssued{
+			Kind: store.CertificateTarget, TBS: store.Hash{2}, Expires: until, Rules: 1, Target: target, Login: "root", Session: session,
+		},
+		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"deploy", "root"}},
+		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, From: store.At(s.clock.now()), Until: until},
+		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, Touch: 15},
+		&store.GrantRemoved{User: user, Target: target, Grant: grant},
+		last(store.TypeCertificateIssued).Event,
+		&store.CertificateIssued{
+			Kind: store.CertificateTarget, User: user, TBS: store.Hash{2}, Expires: until, Rules: 1,
+			Target: target, Login: "root", Session: session, Parent: parent,
+		},
+		&store.SessionStarted{
+			Session: session, User: user, Target: target, Login: "root", Certificate: parent, Grant: grant, Way: store.WayJump, Source: source, Ends: until,
+		},
+		&store.SessionRefused{User: user, Target: target, Login: "deploy", Reason: store.RefusedLogin},
+		&store.SessionRefused{User: user, Reason: store.RefusedNoTarget},
+		&store.SessionEnded{
+			Session: session, User: user, Target: target, Started: 12, Reason: store.EndedByUser, Duration: 61_500, In: 12, Out: 3456,
+			Files: []store.RecordingFile{{Name: "session.jsonl", Label: "metadata", SHA256: store.Hash{3}}, {Name: "1.cast", Label: "replayable", Size: 99, SHA256: store.Hash{4}}},
+		},
+		&store.SessionEnded{Session: session, User: user, Target: 4, Started: 12, Reason: store.EndedInterrupted}, // an entry that is no target
+		&store.SSOLinked{User: user, Identity: s.opened(user, store.FieldSSO, "https://login.example.eu\n24400320")},
+		&store.SignInSucceeded{User: user, Factor: 9, Kind: store.FactorSSO, Token: store.Hash{1}, Expires: until, Source: source, SSO: 9, SID: store.Hash{1}},
+		&store.GroupAdded{Name: "ops"},
+		&store.GroupRenamed{Group: group, Name: "on-call"},
+		&store.GroupRemoved{Group: group},
+		&store.MemberAdded{Group: group, User: user},
+		&store.MemberRemoved{Group: 1, User: user}, // an entry that is no group
+		&store.UserContact{User: user, Email: s.opened(user, store.FieldEmail, "carol@example.eu")},
+		&store.UserContact{User: user},
+		&store.RecoveryBegun{User: user, Ready: until},
+		&store.RecoveryStopped{User: user, Begun: 40},
+		&store.RecoveryFinished{User: user, Begun: 40},
+	}
+}
+
+// doors puts a report into the side table and returns what commits to it.
+func (s *site) doors() store.Commitment {
+	s.t.Helper()
+	text, err := store.DoorReport{
+		Doors: []store.Door{
+			{Kind: store.DoorPassword, Account: "root", Detail: "a password is set"},
+			{Kind: store.DoorKey, Account: "deploy", Detail: "SHA256:abc in /home/deploy/.ssh/authorized_keys"},
+			{Kind: store.DoorDaemon, Detail: "dropbear"},
+		},
+		Unread: []string{"/etc/shadow"},
+	}.Text()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.opened(store.UserID{}, store.FieldDoors, text)
+}
+
+// opened puts a text into the side table and returns what commits to it.
+func (s *site) opened(owner store.UserID, field store.Field, text string) store.Commitment {
+	s.t.Helper()
+	opening := store.Opening{Owner: owner, Field: field, Salt: [32]byte{5}, Text: text}
+	w, err := opening.SideWrite()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.node.Side(s.t.Context(), w); err != nil {
+		s.t.Fatal(err)
+	}
+	return opening.Commit()
+}
