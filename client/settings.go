@@ -68,7 +68,7 @@ func (s Settings) check() error {
 	if _, err := store.ParseHandle(string(s.Handle)); err != nil && s.Handle != "" {
 		return err
 	}
-	if s.Factor != "" && s.Factor != store.FactorTOTP && s.Factor != store.FactorPasskey {
+	if s.Factor != "" && s.Factor != store.FactorTOTP && s.Factor != store.FactorPasskey && s.Factor != store.FactorSSO {
 		return fmt.Errorf("factor %q", Clean(string(s.Factor)))
 	}
 	if err := api.CheckHost(s.Name); err != nil || len(s.Name) > 253 {

@@ -31,7 +31,7 @@ func (f *loginFlags) way(a *app, n *node) loginWay {
 	switch {
 	case f.device:
 		return wayDevice
-	case f.totp || f.code.stdin || !f.passkeys || n.settings.Factor == store.FactorTOTP:
+	case f.totp || f.code.stdin || !f.passkeys || n.settings.Factor == store.FactorTOTP && !f.browser:
 		return wayCode
 	case !a.hasBrowser():
 		a.say("this machine has no browser, so a code is shown for one on another machine")

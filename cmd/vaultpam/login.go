@@ -19,6 +19,7 @@ import (
 type loginFlags struct {
 	handle, server, pin string
 	totp, device        bool
+	browser             bool // though this machine's last sign-in was by a code
 	passkeys            bool // the server offers them
 	code                codeFlag
 }
@@ -45,6 +46,9 @@ key, as they stand in an invitation.`,
 			if flags.device && (flags.totp || flags.code.stdin) {
 				return &usageError{command: cmd.CommandPath(), why: "--device asks for no code: want it without --totp and --code-stdin"}
 			}
+			if flags.browser && (flags.device || flags.totp || flags.code.stdin) {
+				return &usageError{command: cmd.CommandPath(), why: "--browser is a way of its own: want it without --device, --totp and --code-stdin"}
+			}
 			return a.login(cmd.Context(), &flags)
 		},
 	}
@@ -53,6 +57,7 @@ key, as they stand in an invitation.`,
 	cmd.Flags().StringVar(&flags.pin, "pin", "", "the server's key, `PIN`, as in an invitation behind the dot")
 	cmd.Flags().BoolVar(&flags.totp, "totp", false, "type a code of your authenticator app, or a recovery code")
 	cmd.Flags().BoolVar(&flags.device, "device", false, "show a code to type at a browser on another machine")
+	cmd.Flags().BoolVar(&flags.browser, "browser", false, "open the browser, for a passkey or the company's provider")
 	flags.code.add(cmd)
 	flags.code.recovery = recoveryToo
 	return cmd
@@ -71,7 +76,8 @@ func (a *app) login(ctx context.Context, flags *loginFlags) error {
 		return err
 	}
 	var session api.SignInResponse
-	switch flags.way(a, n) {
+	way := flags.way(a, n)
+	switch way {
 	case wayCode:
 		session, err = a.loginByCode(ctx, n, &flags.code)
 	case wayBrowser:
@@ -86,9 +92,7 @@ func (a *app) login(ctx context.Context, flags *loginFlags) error {
 		return a.notKept(ctx, n, session, refuse("choose "+flags.handle+"'s passkey in the browser", "%s signed in, and not %s", session.Handle, flags.handle))
 	}
 	n.settings.Handle = store.Handle(session.Handle)
-	if kind := store.FactorKind(session.Factor); kind != store.FactorRecovery {
-		n.settings.Factor = kind
-	}
+	n.settings.Factor = nextFactor(n.settings.Factor, store.FactorKind(session.Factor), way)
 	if err := a.open(ctx, n, session); err != nil {
 		return err
 	}
@@ -97,6 +101,19 @@ func (a *app) login(ctx context.Context, flags *loginFlags) error {
 		a.usedRecoveryCode(session.RecoveryLeft)
 	}
 	return a.firstCertificate(ctx, n)
+}
+
+// nextFactor is what the next sign-in on this machine begins with. A code that was
+// typed in the browser was asked for after the company's provider: that is where the
+// next one begins too.
+func nextFactor(before, now store.FactorKind, way loginWay) store.FactorKind {
+	switch {
+	case now == store.FactorRecovery:
+		return before
+	case now == store.FactorTOTP && way == wayBrowser:
+		return store.FactorSSO
+	}
+	return now
 }
 
 // open keeps a sign-in session that the server has just opened, or ends it:

@@ -3,7 +3,6 @@ package access
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -231,77 +230,4 @@ func (s State) groupAndUser(name store.GroupName, handle store.Handle) (Group, U
 
 func noGroup(n store.GroupName) error {
 	return &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no group %s", n), Hint: "vaultpam admin group ls"}
-}
-
-func (a *applier) groupAdded(e *store.GroupAdded) error {
-	if _, ok := a.groupNames.get(e.Name); ok {
-		return errors.New("the name is taken")
-	}
-	a.groups = a.groups.set(a.entry.Index, Group{Entry: a.entry.Index, Name: e.Name})
-	a.groupNames = a.groupNames.set(e.Name, a.entry.Index)
-	return nil
-}
-
-func (a *applier) groupRenamed(e *store.GroupRenamed) error {
-	g, ok := a.groups.get(e.Group)
-	if !ok {
-		return errNoGroup
-	}
-	if _, ok := a.groupNames.get(e.Name); ok {
-		return errors.New("the name is taken")
-	}
-	a.groupNames = a.groupNames.drop(g.Name).set(e.Name, g.Entry)
-	g.Name = e.Name
-	a.groups = a.groups.set(g.Entry, g)
-	return nil
-}
-
-func (a *applier) groupRemoved(e *store.GroupRemoved) error {
-	g, ok := a.groups.get(e.Group)
-	if !ok {
-		return errNoGroup
-	}
-	for u := range a.Members(g.Entry) {
-		a.dropMember(g.Entry, u.ID)
-	}
-	a.groupNames = a.groupNames.drop(g.Name)
-	a.groups = a.groups.drop(g.Entry)
-	return nil
-}
-
-func (a *applier) memberAdded(e *store.MemberAdded) error {
-	if _, ok := a.groups.get(e.Group); !ok {
-		return errNoGroup
-	}
-	if _, err := a.mustUser(e.User); err != nil {
-		return err
-	}
-	if _, ok := a.Member(e.Group, e.User); ok {
-		return errors.New("the user belongs to the group already")
-	}
-	a.members = a.members.set(memberKey{e.Group, e.User}, a.entry.Index)
-	a.memberships = a.memberships.set(membershipKey{e.User, e.Group}, struct{}{})
-	return nil
-}
-
-func (a *applier) memberRemoved(e *store.MemberRemoved) error {
-	if _, ok := a.Member(e.Group, e.User); !ok {
-		return errors.New("the user does not belong to the group")
-	}
-	a.dropMember(e.Group, e.User)
-	return nil
-}
-
-var errNoGroup = errors.New("no such group")
-
-// leaveGroups takes out a user who is removed.
-func (a *applier) leaveGroups(user store.UserID) {
-	for g := range a.GroupsOf(user) {
-		a.dropMember(g.Entry, user)
-	}
-}
-
-func (a *applier) dropMember(group store.Index, user store.UserID) {
-	a.members = a.members.drop(memberKey{group, user})
-	a.memberships = a.memberships.drop(membershipKey{user, group})
 }

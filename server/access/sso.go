@@ -280,30 +280,3 @@ func (c EndSSO) decide(s State, now store.Millis) (Decision, error) {
 
 // ErrNoSSO answers a sign-out of whom nobody is signed in.
 var ErrNoSSO = &Refusal{Kind: NotFound, Message: "no sign-in session came from there, or it is over already"}
-
-func (a *applier) ssoLinked(e *store.SSOLinked) error {
-	u, err := a.mustUser(e.User)
-	if err != nil {
-		return err
-	}
-	for _, entry := range u.signIns {
-		if x, ok := a.signIns.get(entry); ok && x.SSO != 0 {
-			a.endSignIn(entry)
-		}
-	}
-	a.forgetIdentity(u)
-	u, _ = a.users.get(e.User)
-	u.SSO, u.identity = a.entry.Index, e.Identity
-	a.users = a.users.set(u.ID, u)
-	if text, ok := a.texts(e.Identity); ok {
-		a.identities = a.identities.set(text, u.ID)
-	}
-	return nil
-}
-
-// forgetIdentity takes out the account that a user was linked to.
-func (a *applier) forgetIdentity(u User) {
-	if text, ok := a.texts(u.identity); ok && u.SSO != 0 {
-		a.identities = a.identities.drop(text)
-	}
-}

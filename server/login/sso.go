@@ -167,5 +167,8 @@ func (p *provider) unreachable(err error) error {
 		what = "can't be reached"
 	}
 	refusal := api.NewError(api.KindUnavailable, "use your passkey, or try again later", "%s %s", p.Name, what)
-	return fmt.Errorf("%w: %w", refusal, err)
+	return fmt.Errorf("%w: %s", refusal, clip(err))
 }
+
+// clip bounds what a log repeats of an answer.
+func clip(err error) string { return fmt.Sprintf("%.300s", err) }

@@ -163,7 +163,7 @@ func (p *provider) check(d *discovered, a SSOAnswer) error {
 // notVouched tells the person that the provider did not vouch for them, and the log
 // why. Everything that is wrong with an answer has this one answer.
 func (l *Login) notVouched(why error) error {
-	l.Log.Warn("a provider's answer signs nobody in", "provider", l.provider.Issuer, "error", why.Error())
+	l.Log.Warn("a provider's answer signs nobody in", "provider", l.provider.Issuer, "error", clip(why))
 	return &access.Refusal{
 		Kind: access.Unauthenticated, Message: l.provider.Name + " did not say who you are in a way that counts here",
 		Hint: "try again on the page where you began, or use your passkey there",

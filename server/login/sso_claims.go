@@ -197,7 +197,8 @@ func (p *provider) complete(ctx context.Context, d *discovered, token *oauth2.To
 		wanted = append(wanted, "email_verified")
 	}
 	wanted = slices.DeleteFunc(wanted, func(name string) bool { return name == "" || c[name] != nil })
-	if len(wanted) == 0 || CheckProviderURL(d.UserInfoEndpoint()) != nil {
+	offered := CheckProviderURL(d.UserInfoEndpoint()) == nil
+	if len(wanted) == 0 || !offered {
 		return nil
 	}
 	info, err := d.UserInfo(ctx, oauth2.StaticTokenSource(token))

@@ -65,7 +65,7 @@ func (l *Login) EndSSO(ctx context.Context, token string) error {
 	}
 	end, err := l.logout(ctx, d, token)
 	if err != nil {
-		l.Log.Warn("a logout token was refused", "error", err.Error())
+		l.Log.Warn("a logout token was refused", "error", clip(err))
 		return errLogout
 	}
 	var none *access.Refusal

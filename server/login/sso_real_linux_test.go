@@ -136,12 +136,12 @@ func (p realProvider) signIn(t *testing.T, location string) login.SSOAnswer {
 // TestSSORealProvider signs carol in with a provider that nobody here wrote: her
 // handle comes from its user info endpoint, its ID token is signed with RS256.
 func TestSSORealProvider(t *testing.T) {
-	real := startProvider(t)
+	p := startProvider(t)
 	o := found(t)
 	o.clock.wait(time.Since(o.clock.Now())) // the provider's clock is the machine's
 	d := &desk{office: o}
 	d.seed = o.employ("carol")
-	d.sso = mapping(real.issuer)
+	d.sso = mapping(p.issuer)
 	d.sso.ClientID, d.sso.AMR = "web", []string{"pwd"}
 	d.reopen()
 
@@ -150,7 +150,7 @@ func TestSSORealProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := real.signIn(t, location)
+	answer := p.signIn(t, location)
 	out, err := v.back(answer)
 	if err != nil || out.Second == nil || out.Second.Handle != "carol" {
 		t.Fatalf("back from the provider: %+v, %v", out, err)
@@ -167,7 +167,7 @@ func TestSSORealProvider(t *testing.T) {
 	if location, err = d.BeginSSO(t.Context(), v.id, v.browser); err != nil {
 		t.Fatal(err)
 	}
-	if out, err = v.back(real.signIn(t, location)); err != nil {
+	if out, err = v.back(p.signIn(t, location)); err != nil {
 		t.Fatal(err)
 	}
 	if s := v.redeem(out.Redirect); s.Kind != store.FactorSSO {

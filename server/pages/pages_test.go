@@ -63,6 +63,8 @@ func TestIncompletePagesAreRefused(t *testing.T) {
 		"nothing":                     pages.SignIn{},
 		"enrol without a server":      pages.Enrol{},
 		"device without a server":     pages.Device{},
+		"sso without a server":        pages.SSO{Provider: "Example Login"},
+		"sso without a provider":      pages.SSO{Server: siteName},
 		"message without a text":      pages.Message{Title: "Refused"},
 		"message without a title":     pages.Message{Text: "It was refused."},
 		"no server":                   less(func(s *pages.SignIn) { s.Server = "" }),
@@ -117,6 +119,7 @@ func everything(text string) []pages.Page {
 	add.Purpose, add.What = pages.ToAddPasskey, ""
 	return []pages.Page{
 		pages.Enrol{Server: text, PasskeyRefusal: text}, pages.Device{Server: text}, s, add,
+		pages.SSO{Server: text, Provider: text},
 		pages.Message{Server: text, Title: text, Text: text, Hint: text},
 	}
 }
@@ -169,8 +172,8 @@ func TestStatic(t *testing.T) {
 			named[m[1]] = true
 		}
 	}
-	if len(named) != 5 {
-		t.Errorf("the pages name %v, want a style, an icon and three scripts", named)
+	if len(named) != 6 {
+		t.Errorf("the pages name %v, want a style, an icon and four scripts", named)
 	}
 	imported := regexp.MustCompile(`from "\./([^"]+)"`)
 	for path := range named {

@@ -17,7 +17,7 @@ const prefix = "/static/"
 
 // sources are the files under static in the order in which they can be named: a
 // script after those that it imports.
-var sources = []string{"style.css", "icon.svg", "base.js", "passkey.js", "enrol.js", "signin.js", "device.js"}
+var sources = []string{"style.css", "icon.svg", "base.js", "passkey.js", "enrol.js", "signin.js", "device.js", "sso.js"}
 
 var kinds = map[string]string{
 	".css": "text/css; charset=utf-8",
