@@ -279,11 +279,15 @@ func kind(err error) access.Kind {
 // holds reports whether the database's file contains the bytes.
 func (o *office) holds(canary []byte) bool {
 	o.Helper()
-	data, err := fs.ReadFile(os.DirFS(o.dir), "ledger.db")
-	if err != nil {
-		o.Fatal(err)
+	found := false
+	for _, name := range []string{"ledger.db", "ledger.db.journal"} {
+		data, err := fs.ReadFile(os.DirFS(o.dir), name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			o.Fatal(err)
+		}
+		found = found || bytes.Contains(data, canary)
 	}
-	return bytes.Contains(data, canary)
+	return found
 }
 
 // noted returns the entries about failed sign-ins.

@@ -57,9 +57,10 @@ type entrance struct {
 // same answer but for those that say to wait.
 func (l *Login) SignIn(ctx context.Context, p Proof, client Client) (Session, error) {
 	u, known := l.Ledger.State().UserByHandle(store.Handle(p.Handle))
-	who := account{u.ID, known}
-	if !known {
-		who.id = l.Sealer.nobody(p.Handle)
+	// Who stands for nobody is computed for somebody too, so that it takes as long.
+	who := account{l.Sealer.nobody(p.Handle), known}
+	if known {
+		who.id = u.ID
 	}
 	var s Session
 	err := l.counted(ctx, who, p, client, func(at entrance) (err error) {

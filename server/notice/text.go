@@ -48,8 +48,8 @@ func (p *page) codesMade() {
 		return
 	}
 	for _, f := range p.find(store.Query{Type: store.TypeFactorEnrolled, User: p.user, To: p.e.Index, Limit: 1, Order: store.NewestFirst}) {
-		if f.Time == p.e.Time && f.Actor == p.e.Actor {
-			return
+		if f.Index+1 == p.e.Index && f.Actor == p.e.Actor {
+			return // they came with it
 		}
 	}
 	p.about("New recovery codes for %s at %s", p.person(), p.n.Name)
