@@ -136,6 +136,8 @@ func (t *attempt) failed(ctx context.Context, now time.Time) error {
 		case i == 0 && t.who.known:
 			c.Untold++
 			c.Source = t.source
+		case i == 0:
+			c.Source = t.source // told to nobody; but the row is as long, and takes as long
 		case t.who.known && string(l.key) == string(t.who.id[:]) && c.Failures == limitUnknown:
 			c.Untold = c.Failures // strangers are shut out from here on
 		}
