@@ -62,7 +62,10 @@ func TestTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Start(`stty -echo; echo "TERM=$TERM"; stty size; echo ready; read secret; stty size; echo "length ${#secret}"`); err != nil {
+	// What is typed and the window's size travel on ways of their own.
+	command := `stty -echo; echo "TERM=$TERM"; stty size; echo ready; read secret; ` +
+		`while [ "$(stty size)" = "25 90" ]; do :; done; stty size; echo "length ${#secret}"`
+	if err := session.Start(command); err != nil {
 		t.Fatal(err)
 	}
 	readUntil(t, stdout, &out, "ready")
