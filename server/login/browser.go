@@ -154,7 +154,7 @@ func (l *Login) Answer(ctx context.Context, id string, browser, credential []byt
 	if err := l.mayGoOn(c, client); err != nil {
 		return Outcome{}, err
 	}
-	assertion, speaksOf, err := l.passkeys.got(c.user, asked, credential, l.Ledger.State().User)
+	assertion, speaksOf, err := l.passkeys.got(asked.of, asked, credential, l.Ledger.State().User)
 	if err != nil {
 		return Outcome{}, errors.Join(err, l.failed(ctx, speaksOf, client, err))
 	}
@@ -190,6 +190,10 @@ func (l *Login) proven(c *ceremony, p proof) (Outcome, error) {
 	err := l.ceremonies.with(c.id, func(c *ceremony) error {
 		if c.ended || c.proven != nil {
 			return errGone
+		}
+		// The provider's answer may have come while a passkey was being verified.
+		if c.vouched != nil && c.vouched.user != p.user {
+			return access.ErrPasskey
 		}
 		c.proven, c.codeMade = &p, l.Now()
 		if c.device == "" {

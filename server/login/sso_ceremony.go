@@ -79,8 +79,11 @@ func (l *Login) BeginSSO(ctx context.Context, id string, browser []byte) (string
 		options = append(options, oauth2.SetAuthURLParam("acr_values", strings.Join(l.provider.ACR, " ")))
 	}
 	err = l.ceremonies.with(id, func(c *ceremony) error {
+		if err := maySSO(c, browser); err != nil {
+			return err
+		}
 		c.errand = errand
-		return maySSO(c, browser)
+		return nil
 	})
 	return d.oauth.AuthCodeURL(state, options...), err
 }

@@ -256,6 +256,10 @@ func TestSSOWrongSecondFactor(t *testing.T) {
 	if _, err := d.AnswerCode(t.Context(), v.id, random(32), d.code(d.seed), home); kind(err) != access.Forbidden {
 		t.Errorf("in another browser: %v", err)
 	}
+	dave, _ := d.ledger.State().UserByHandle("dave")
+	if o, err := login.TouchedMeanwhile(d.Login, v.id, dave.ID); !errors.Is(err, access.ErrPasskey) || o.Redirect != "" {
+		t.Errorf("dave's passkey, asked for before carol was vouched for: %+v, %v", o, err)
+	}
 	fresh := d.visit()
 	if _, err := d.AnswerCode(t.Context(), fresh.id, fresh.browser, d.code(d.seed), home); kind(err) != access.NotFound {
 		t.Errorf("before the provider was asked: %v", err)

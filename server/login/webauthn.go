@@ -88,6 +88,9 @@ type challenge struct {
 	session webauthn.SessionData
 	asked   time.Time
 	creates bool // asks for a new passkey
+	// of is whom it asks; nil: whoever has a passkey. It does not change with the
+	// ceremony, which the provider may meanwhile have made somebody's.
+	of *access.User
 }
 
 // options are what a browser is asked, as PublicKeyCredentialCreationOptionsJSON or
@@ -163,7 +166,7 @@ func (p *passkeys) get(u *access.User, now time.Time) (json.RawMessage, *challen
 		return nil, nil, fmt.Errorf("asking for a passkey: %w", err)
 	}
 	options, err := encodeOptions(assertion.Response)
-	return options, &challenge{session: *session, asked: now}, err
+	return options, &challenge{session: *session, asked: now, of: u}, err
 }
 
 // got verifies what a browser made of get. find returns the user with an ID. The
