@@ -237,6 +237,7 @@ func TestACME(t *testing.T) {
 	}
 	// One certificate, whoever asks for whatever.
 	for _, name := range []string{"other.example.eu", "", "127.0.0.1"} {
+		// Which certificate comes is what is asked, so none is refused here.
 		c, err := tls.Dial("tcp", s.https, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: name, InsecureSkipVerify: true})
 		if err != nil {
 			t.Errorf("%q: %v", name, err)
@@ -249,6 +250,7 @@ func TestACME(t *testing.T) {
 	}
 	// Nobody gets the answer to a challenge when there is none, or to another name.
 	for _, name := range []string{siteName, "other.example.eu"} {
+		// The answer to a challenge is self-signed (RFC 8737): it is the server that has to refuse.
 		c, err := tls.Dial("tcp", s.https, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: name, NextProtos: []string{"acme-tls/1"}, InsecureSkipVerify: true})
 		if err == nil {
 			_ = c.Close()

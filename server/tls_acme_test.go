@@ -130,6 +130,8 @@ func directoryThat(t *testing.T, h http.HandlerFunc) (directory, roots string) {
 	return s.URL + "/directory", roots
 }
 
+// dialTLS takes whatever certificate comes: there is none yet, and that is what is
+// looked at.
 func dialTLS(address string) (*tls.Conn, error) {
 	return tls.Dial("tcp", address, &tls.Config{MinVersion: tls.VersionTLS13, ServerName: siteName, InsecureSkipVerify: true})
 }
