@@ -76,6 +76,9 @@ func (s *scroll) Write(p []byte) (int, error) {
 }
 
 func (s *scroll) String() string {
+	if s == nil {
+		return "nothing"
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.String()
