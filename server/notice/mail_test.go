@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
@@ -179,8 +181,11 @@ func TestS32HostileMailServer(t *testing.T) {
 			_, _ = bufio.NewReader(c).ReadString('\n')
 			forever(c, "250-X\r\n")
 		},
-		"silence": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
-		"nobody":  func(net.Conn) {},
+		"a long answer":    func(c net.Conn) { fmt.Fprintf(c, "%s\r\n", strings.Repeat("\x1b[31m", 20_000)) },
+		"a long extension": func(c net.Conn) { say(c, "220 x", "250-x\r\n250 "+strings.Repeat("\x1b", 100_000)) },
+		"a long refusal":   func(c net.Conn) { say(c, "220 x", "250 x", "\xff\u2028"+strings.Repeat("x", 100_000)) },
+		"silence":          func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
+		"nobody":           func(net.Conn) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -210,14 +215,29 @@ func TestS32HostileMailServer(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
 				defer cancel()
 			}
-			if err := m.Send(ctx, aMessage("carol@example.eu")); err == nil || len(err.Error()) > 500 {
-				t.Errorf("error %.600v", err)
+			err = m.Send(ctx, aMessage("carol@example.eu"))
+			if err == nil || len(err.Error()) > 500 || strings.ContainsAny(err.Error(), "\x1b\r\n\u2028") || !utf8.ValidString(err.Error()) {
+				t.Errorf("error %.600q", err)
+			}
+			if name == "silence" && !(errors.Is(err, context.DeadlineExceeded) && strings.Contains(err.Error(), "too slow")) {
+				t.Errorf("error %q", err)
 			}
 			if err := l.Close(); err != nil {
 				t.Error(err)
 			}
 			<-ended
 		})
+	}
+}
+
+// say answers each line of a client's, the greeting before the first.
+func say(c net.Conn, lines ...string) {
+	in := bufio.NewReader(c)
+	for _, line := range lines {
+		_, _ = fmt.Fprintf(c, "%s\r\n", line)
+		if _, err := in.ReadString('\n'); err != nil {
+			return
+		}
 	}
 }
 

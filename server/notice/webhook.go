@@ -134,7 +134,7 @@ func (h *Hook) Send(ctx context.Context, id string, body HookBody) error {
 	}
 	res, err := h.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("calling the webhook: %w", inner(err))
+		return strangerError{fmt.Errorf("calling the webhook: %w", inner(err))}
 	}
 	defer res.Body.Close()
 	_, _ = io.CopyN(io.Discard, res.Body, hookAnswer) // the status says all
