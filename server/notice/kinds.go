@@ -15,6 +15,8 @@ type Kind string
 const (
 	Invited          Kind = "invitation.made"
 	FactorEnrolled   Kind = "factor.enrolled"
+	FactorRemoved    Kind = "factor.removed"
+	FactorCloned     Kind = "factor.cloned"
 	CodesMade        Kind = "recovery-codes.made"
 	CodeUsed         Kind = "recovery-code.used"
 	SignInStopped    Kind = "signin.stopped"
@@ -39,6 +41,8 @@ func rules() []rule {
 	return []rule{
 		{Invited, store.TypeInvitationCreated, thePerson, (*page).invited},
 		{FactorEnrolled, store.TypeFactorEnrolled, thePerson, (*page).factorEnrolled},
+		{FactorRemoved, store.TypeFactorRemoved, thePerson, (*page).factorRemoved},
+		{FactorCloned, store.TypeFactorCloned, thePerson, (*page).factorCloned},
 		{CodesMade, store.TypeRecoveryCreated, thePerson, (*page).codesMade},
 		{CodeUsed, store.TypeSignInSucceeded, thePerson, (*page).codeUsed},
 		{SignInStopped, store.TypeSignInStopped, thePerson, (*page).signInStopped},

@@ -111,6 +111,17 @@ func (p *page) source() string {
 	return unknownSource
 }
 
+// kindOf is the kind of a factor of the person's, from the entry that enrolled it.
+func (p *page) kindOf(factor store.Index) store.FactorKind {
+	for _, e := range p.find(store.Query{Type: store.TypeFactorEnrolled, User: p.user, From: factor, To: factor + 1}) {
+		if enrolled, ok := e.Event.(*store.FactorEnrolled); ok {
+			return enrolled.Kind
+		}
+	}
+	p.fail(store.ErrCorrupt) // the rules let nothing else be removed
+	return ""
+}
+
 const unknownSource = "an address that is not known"
 
 func (p *page) find(q store.Query) []*store.Entry {

@@ -102,7 +102,7 @@ func TestS32SlowReceiver(t *testing.T) {
 			}
 		}
 	})
-	if err := h.Send(t.Context(), "msg_b", aBody()); err != nil {
+	if err := newHook(t, r.config()).Send(t.Context(), "msg_b", aBody()); err != nil {
 		t.Errorf("an answer without an end says 200: %v", err)
 	}
 }
