@@ -277,6 +277,7 @@ func TestS32DeadReceiversHoldNobodyUp(t *testing.T) {
 		select {
 		case <-dead:
 		case <-q.Context().Done():
+			panic(http.ErrAbortHandler) // or 200 would be on its way when the caller goes
 		}
 	})
 	p.answers(func(step, _ string) error {
