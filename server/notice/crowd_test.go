@@ -44,7 +44,13 @@ func TestS32OneMailboxHoldsNobodyUp(t *testing.T) {
 // TestS32PauseThatWasAskedFor: a webhook that wants a pause gets it from all
 // notices, and not from the one alone that it answered.
 func TestS32PauseThatWasAskedFor(t *testing.T) {
-	const pause = 300 * time.Millisecond
+	for _, after := range []string{"60", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)} {
+		t.Run(after, func(t *testing.T) { pauseAfter(t, after) })
+	}
+}
+
+func pauseAfter(t *testing.T, after string) {
+	const pause = 300 * time.Millisecond // the longest here
 	h, _, r := both(t)
 	h.mail = nil
 	h.follow()
@@ -60,7 +66,7 @@ func TestS32PauseThatWasAskedFor(t *testing.T) {
 		}
 		now := time.Now()
 		asked.Store(&now)
-		w.Header().Set("Retry-After", "60")
+		w.Header().Set("Retry-After", after)
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
 	h.do(addUser("carol", ""))
