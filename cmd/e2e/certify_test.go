@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,18 @@ func (w *world) doSite(ts *script, _ []string) error {
 	return w.doCertify(ts, []string{w.site})
 }
 
-// doCertify makes an authority and a certificate of it in a folder of the
+// roots are what everybody in the script trusts.
+func (w *world) roots() (*x509.CertPool, error) {
+	text, err := os.ReadFile(filepath.Join(w.site, "ca.pem"))
+	roots := x509.NewCertPool()
+	if err == nil && !roots.AppendCertsFromPEM(text) {
+		err = errors.New("no authority in ca.pem")
+	}
+	return roots, err
+}
+
+// doCertify makes an authority and a certificate of it, for localhost and 127.0.0.1,
+// in a folder of the
 // operator's. A folder that is there gets new ones, in one step each.
 func (w *world) doCertify(ts *script, args []string) error {
 	if len(args) != 1 {
@@ -73,7 +85,7 @@ func (w *world) doCertify(ts *script, args []string) error {
 		return err
 	}
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(now.UnixNano()), DNSNames: []string{"localhost"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 3, 0),
+		SerialNumber: big.NewInt(now.UnixNano()), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 3, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)

@@ -69,6 +69,12 @@ type script = testscript.TestScript
 //	web PERSON steals PERSON [cookies] copies somebody's passkeys, or their cookies
 //	web PERSON complains REGEXP        the browser did; otherwise that fails the script
 //	web PERSON pictures NAME           docs/images/NAME.png, which -update takes anew
+//	provider PERSON…                   the company's OpenID provider, at $issuer, with an
+//	                                   account each; after init and before serve
+//	account PERSON factor              it asks them for a second factor from now on
+//	account PERSON asks                it asks before it sends them back, and shows where
+//	account PERSON called NAME         their account has another name from now on
+//	signsout PERSON                    it tells the server that they signed out there
 //	evil                               a page of another origin, at $evil
 //	listens VAR NAME                   the port of 127.0.0.1 that a program waits on
 //	smalldisk SIZE [FOLDER]            a disk for the server's directory (root)
@@ -80,6 +86,7 @@ func commands() map[string]func(*script, bool, []string) {
 		"dump":    (*world).doDump,
 		"certify": (*world).doCertify, "site": (*world).doSite, "window": (*world).doWindow, "web": (*world).doWeb,
 		"member": (*world).doMember, "evil": (*world).doEvil, "listens": (*world).doListens,
+		"provider": (*world).doProvider, "account": (*world).doAccount, "signsout": (*world).doSignsOut,
 		"log": (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
 		"ownhost": (*world).doOwnHost, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,

@@ -38,6 +38,7 @@ type world struct {
 	lastEnd   time.Time     // of the last process that was over
 	mounts    []*debt
 	site      string // folder of the certificate that everybody trusts, if there is one
+	provider  *provider
 }
 
 type worldKey struct{}

@@ -44,6 +44,15 @@ func (r retry) pause(failures int, random io.Reader) time.Duration {
 	return half + time.Duration(binary.BigEndian.Uint64(b[:])%uint64(half+1))
 }
 
+// asked is a pause that is as long as the receiver wants it, up to the longest.
+func (r retry) asked(pause time.Duration, err error) time.Duration {
+	var later laterError
+	if errors.As(err, &later) {
+		return max(pause, min(later.after, r.most))
+	}
+	return pause
+}
+
 // A permanentError is the answer to a notice that will never be taken.
 type permanentError struct{ error }
 
@@ -57,6 +66,12 @@ type laterError struct {
 
 func (e laterError) Unwrap() error { return e.error }
 
+// An aloneError is the answer to one notice, and says nothing about others on the
+// same way.
+type aloneError struct{ error }
+
+func (e aloneError) Unwrap() error { return e.error }
+
 // A channel is one way out and what waits for it.
 type channel struct {
 	way   way
@@ -66,6 +81,7 @@ type channel struct {
 
 	mu      sync.Mutex // guards what follows
 	waiting []*pending // the oldest first
+	refused int        // new ones that room let go and nobody has confirmed
 	dropped int        // since the start
 }
 
@@ -76,6 +92,7 @@ type pending struct {
 	failures int
 	sent     bool // and not yet taken out of the side table
 	busy     bool
+	leaving  bool // to make room for others, once that is durable
 }
 
 func newChannel(w way, send func(context.Context, *delivery) error) *channel {
@@ -84,8 +101,9 @@ func newChannel(w way, send func(context.Context, *delivery) error) *channel {
 
 // room makes room for new deliveries: the oldest of those that wait go, and of
 // the new ones those for which there is none anyhow. It returns the new ones that
-// may be added, what takes the others away, and how many these were.
-func (c *channel) room(fresh []*delivery) (kept []*delivery, gone []store.SideWrite, dropped int) {
+// may be added, and what takes the others away. Until that is durable they are
+// there: leave or stay follows.
+func (c *channel) room(fresh []*delivery) (kept []*delivery, gone []store.SideWrite) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	busy := 0
@@ -96,20 +114,47 @@ func (c *channel) room(fresh []*delivery) (kept []*delivery, gone []store.SideWr
 		for _, d := range fresh[:over] {
 			gone = append(gone, d.remove()...)
 		}
-		fresh, dropped = fresh[over:], over
+		fresh, c.refused = fresh[over:], over
 	}
 	over := len(c.waiting) + len(fresh) - c.bound
-	c.waiting = slices.DeleteFunc(c.waiting, func(p *pending) bool {
-		if over <= 0 || p.busy {
-			return false
+	for _, p := range c.waiting {
+		if over > 0 && !p.busy {
+			p.leaving = true
+			gone = append(gone, p.remove()...)
+			over--
 		}
-		gone = append(gone, p.remove()...)
-		over--
-		dropped++
-		return true
-	})
-	c.dropped += dropped
-	return fresh, gone, dropped
+	}
+	return fresh, gone
+}
+
+// leave lets go of what had to make room, and says how many these were.
+func (c *channel) leave() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := len(c.waiting)
+	c.waiting = slices.DeleteFunc(c.waiting, func(p *pending) bool { return p.leaving })
+	dropped := before - len(c.waiting) + c.refused
+	c.dropped, c.refused = c.dropped+dropped, 0
+	return dropped
+}
+
+// stay takes back what room did.
+func (c *channel) stay() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.waiting {
+		p.leaving = false
+	}
+	c.refused = 0
+	c.awake()
+}
+
+// awake has the sender look. The caller holds the lock.
+func (c *channel) awake() {
+	select {
+	case c.wake <- struct{}{}:
+	default: // it will look anyway
+	}
 }
 
 // add lets a delivery wait.
@@ -117,20 +162,22 @@ func (c *channel) add(d *delivery, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting = append(c.waiting, &pending{delivery: d, due: now})
-	select {
-	case c.wake <- struct{}{}:
-	default: // the sender will look anyway
-	}
+	c.awake()
 }
 
 // next takes what is due first, or says how long until something is.
 func (c *channel) next(now time.Time, step time.Duration) (*pending, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.waiting) == 0 {
+	var first *pending
+	for _, p := range c.waiting {
+		if !p.leaving && (first == nil || p.due.Before(first.due)) {
+			first = p
+		}
+	}
+	if first == nil {
 		return nil, step
 	}
-	first := slices.MinFunc(c.waiting, func(a, b *pending) int { return a.due.Compare(b.due) })
 	if first.due.After(now) {
 		return nil, min(first.due.Sub(now), step)
 	}
@@ -151,7 +198,9 @@ func (c *channel) done(p *pending) {
 }
 
 // deliver sends what is due until ctx is done. A way that does not work is tried
-// with growing pauses, however much waits for it.
+// with growing pauses, however much waits for it, and one that asks for a pause
+// gets it. A notice that alone is not taken holds the others up for the shortest
+// pause only.
 func (n *Notices) deliver(ctx context.Context, c *channel) error {
 	failures := 0
 	for {
@@ -162,12 +211,16 @@ func (n *Notices) deliver(ctx context.Context, c *channel) error {
 			}
 			continue
 		}
-		if n.try(ctx, c, p) == nil {
+		err := n.try(ctx, c, p)
+		if err == nil {
 			failures = 0
 			continue
 		}
 		failures++
-		if !wait(ctx, n.retry.pause(failures, n.Random), nil) {
+		if errors.As(err, new(aloneError)) {
+			failures = 1
+		}
+		if !wait(ctx, n.retry.asked(n.retry.pause(failures, n.Random), err), nil) {
 			return nil
 		}
 	}
@@ -180,7 +233,7 @@ func (n *Notices) try(ctx context.Context, c *channel, p *pending) error {
 	log := n.Log.With("way", c.way.String(), "kind", string(p.kind), "entry", uint64(p.entry))
 	if !p.sent {
 		err := c.send(ctx, p.delivery)
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return ctx.Err() // it was not the receiver's fault
 		}
 		var never permanentError
@@ -197,7 +250,8 @@ func (n *Notices) try(ctx context.Context, c *channel, p *pending) error {
 		}
 		p.sent = true // or given up: it is not tried again
 	}
-	if err := n.backend.WriteSide(ctx, p.remove()); err != nil {
+	// Who stops now has sent it all the same.
+	if err := n.backend.WriteSide(context.WithoutCancel(ctx), p.remove()); err != nil {
 		log.Error("a notice was sent and can't be marked as sent: after a restart it is sent again", "error", err)
 		n.later(c, p, err)
 		return err
@@ -209,11 +263,7 @@ func (n *Notices) try(ctx context.Context, c *channel, p *pending) error {
 // later lets a delivery wait for another try, and says how long.
 func (n *Notices) later(c *channel, p *pending, err error) time.Duration {
 	p.failures++
-	in := n.retry.pause(p.failures, n.Random)
-	var asked laterError
-	if errors.As(err, &asked) {
-		in = max(in, min(asked.after, n.retry.most))
-	}
+	in := n.retry.asked(n.retry.pause(p.failures, n.Random), err)
 	c.again(p, n.Now().Add(in))
 	return in
 }

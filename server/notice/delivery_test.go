@@ -53,12 +53,15 @@ func TestNothingIsLost(t *testing.T) {
 	}
 	h.restart()
 	h.run()
-	for i := range 5 {
-		if n := hear(t, p, r, 1); n.to[0] != fmt.Sprintf("user%d@example.eu", i) {
+	for i, n := range hearAll(t, p, r, 5) {
+		if n.to[0] != fmt.Sprintf("user%d@example.eu", i) {
 			t.Errorf("notice %d goes to %v", i, n.to)
 		}
 	}
 	h.settled()
+	if p.nothing(); len(r.calls) != 0 {
+		t.Errorf("%d calls more", len(r.calls))
+	}
 	h.restart()
 	h.run()
 	h.do(addUser("zoe", "zoe@example.eu"))
@@ -260,22 +263,27 @@ func TestGivenUpAfterADay(t *testing.T) {
 // bounded, and the oldest goes.
 func TestS32DeadReceiversHoldNobodyUp(t *testing.T) {
 	h, p, r := both(t)
-	var holding sync.WaitGroup
+	var holding sync.RWMutex // read by whoever is held
 	dead := make(chan struct{})
-	release := sync.OnceFunc(func() { close(dead); holding.Wait() })
+	release := sync.OnceFunc(func() {
+		close(dead)
+		holding.Lock() // when nobody is held any more
+		defer holding.Unlock()
+	})
 	t.Cleanup(release)
 	r.answers(func(_ http.ResponseWriter, q *http.Request) {
-		holding.Add(1)
-		defer holding.Done()
+		holding.RLock()
+		defer holding.RUnlock()
 		select {
 		case <-dead:
 		case <-q.Context().Done():
+			panic(http.ErrAbortHandler) // or 200 would be on its way when the caller goes
 		}
 	})
 	p.answers(func(step, _ string) error {
 		if step == "from" {
-			holding.Add(1)
-			defer holding.Done()
+			holding.RLock()
+			defer holding.RUnlock()
 			<-dead
 			return errRefused
 		}
@@ -352,8 +360,8 @@ func TestAddressOfTheMoment(t *testing.T) {
 	h.do(access.CreateRecoveryCodes{By: caller(carol.token), Codes: random32(), Step: 2000})
 	h.do(access.SetContact{By: caller(carol.token), Email: "eve@example.com", Salt: random32()})
 	h.run()
-	for range 2 {
-		if n := hear(t, p, r, 1); n.to[0] != "carol@example.eu" {
+	for _, n := range hearAll(t, p, r, 2) {
+		if n.to[0] != "carol@example.eu" {
 			t.Errorf("%s goes to %v", n.hook.body.Type, n.to)
 		}
 	}

@@ -14,9 +14,10 @@
 //
 // A notice holds no secret. The one exception is an invitation's link where an
 // administrator wants it sent: it is sealed until it goes out, goes by mail alone,
-// and to the address that the person had when they were invited. Addresses are
-// those of the moment of the entry: who takes over an account can't lead the
-// notice of that to themselves.
+// and to the address that the person had when they were invited. Addresses and
+// administrators are those of the moment of the entry: who takes over an account
+// or a server can't keep the notice of that from anybody, nor lead it to
+// themselves.
 //
 // The package does not promise that a mail arrives, that nobody reads it on its
 // way, or that it is in the order of the entries.

@@ -35,3 +35,6 @@ func (m Message) Encoded() ([]byte, error) { return m.encode("vaultpam@example.e
 
 // Sign is what webhook-signature holds.
 func Sign(secrets [][]byte, id, at string, body []byte) string { return sign(secrets, id, at, body) }
+
+// Pressed bounds the farewell to a mail server.
+func (m *Mail) Pressed(d time.Duration) { m.quit = d }

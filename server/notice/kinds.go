@@ -1,6 +1,9 @@
 package notice
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/vaultpam/vaultpam/store"
 )
 
@@ -12,6 +15,8 @@ type Kind string
 const (
 	Invited          Kind = "invitation.made"
 	FactorEnrolled   Kind = "factor.enrolled"
+	FactorRemoved    Kind = "factor.removed"
+	FactorCloned     Kind = "factor.cloned"
 	CodesMade        Kind = "recovery-codes.made"
 	CodeUsed         Kind = "recovery-code.used"
 	SignInStopped    Kind = "signin.stopped"
@@ -36,6 +41,8 @@ func rules() []rule {
 	return []rule{
 		{Invited, store.TypeInvitationCreated, thePerson, (*page).invited},
 		{FactorEnrolled, store.TypeFactorEnrolled, thePerson, (*page).factorEnrolled},
+		{FactorRemoved, store.TypeFactorRemoved, thePerson, (*page).factorRemoved},
+		{FactorCloned, store.TypeFactorCloned, thePerson, (*page).factorCloned},
 		{CodesMade, store.TypeRecoveryCreated, thePerson, (*page).codesMade},
 		{CodeUsed, store.TypeSignInSucceeded, thePerson, (*page).codeUsed},
 		{SignInStopped, store.TypeSignInStopped, thePerson, (*page).signInStopped},
@@ -61,13 +68,25 @@ type audience func(*page) []store.UserID
 // thePerson is whom the entry is about.
 func thePerson(p *page) []store.UserID { return []store.UserID{p.user} }
 
-// administrators are all who hold the role.
+// administrators are all who held the role once the entry was made. It is read
+// from the entries and not from the state: who becomes one by a recovery that
+// nobody wanted removes the others next.
 func administrators(p *page) []store.UserID {
 	var all []store.UserID
-	for u := range p.n.Ledger.State().Users() {
-		if u.Has(store.RoleAdministrator) {
-			all = append(all, u.ID)
+	for _, what := range []store.EventType{store.TypeUserAdded, store.TypeRecoveryFinished, store.TypeUserRemoved} {
+		for _, e := range p.find(store.Query{Type: what, To: p.e.Index + 1}) {
+			switch e := e.Event.(type) {
+			case *store.UserAdded:
+				if slices.Contains(e.Roles, store.RoleAdministrator) {
+					all = append(all, e.User)
+				}
+			case *store.RecoveryFinished:
+				all = append(all, e.User)
+			case *store.UserRemoved:
+				all = slices.DeleteFunc(all, func(id store.UserID) bool { return id == e.User })
+			}
 		}
 	}
-	return all
+	slices.SortFunc(all, func(a, b store.UserID) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(all)
 }

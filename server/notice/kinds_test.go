@@ -27,6 +27,7 @@ func both(t *testing.T) (*house, *post, *receiver) {
 	t.Helper()
 	h, p, r := build(t), newPost(t, withSTARTTLS), newReceiver(t)
 	h.mail, h.hook = newMail(t, p.config(notice.STARTTLS)), newHook(t, r.config())
+	p.log, r.log = h.log, h.log
 	return h, p, r
 }
 
@@ -37,22 +38,43 @@ type told struct {
 	hook received
 }
 
-// hear waits for one notice by the webhook and so many mails.
+// hear waits for one notice by the webhook and so many mails. No other notice may
+// be on its way: neither way waits for the other, and a mail more is one too many.
 func hear(t *testing.T, p *post, r *receiver, mails int) told {
 	t.Helper()
 	n := told{hook: r.next()}
 	for range mails {
-		got := p.next()
-		l := read(t, got.data)
-		n.to = append(n.to, got.to)
-		n.mail = l.subject(t) + "\n\n" + l.body
-		if text := n.hook.body.Data.Subject + "\n\n" + n.hook.body.Data.Text + "\n"; text != n.mail {
-			t.Errorf("the webhook hears\n%s\nthe mail says\n%s", text, n.mail)
-		}
+		n.takes(t, p.next())
 	}
 	slices.Sort(n.to)
 	p.nothing()
 	return n
+}
+
+// hearAll waits for so many notices that go to one person each, and are all on
+// their way. They come in the order of the entries on each way, and one way may
+// have told of all before the other begins.
+func hearAll(t *testing.T, p *post, r *receiver, many int) []told {
+	t.Helper()
+	all := make([]told, many)
+	for i := range all {
+		all[i].hook = r.next()
+	}
+	for i := range all {
+		all[i].takes(t, p.next())
+	}
+	return all
+}
+
+// takes adds a mail, which has to say what the webhook heard.
+func (n *told) takes(t *testing.T, got letter) {
+	t.Helper()
+	l := read(t, got.data)
+	n.to = append(n.to, got.to)
+	n.mail = l.subject(t) + "\n\n" + l.body
+	if text := n.hook.body.Data.Subject + "\n\n" + n.hook.body.Data.Text + "\n"; text != n.mail {
+		t.Errorf("the webhook hears\n%s\nthe mail says\n%s", text, n.mail)
+	}
 }
 
 var moments = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)

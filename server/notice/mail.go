@@ -31,6 +31,8 @@ const (
 const (
 	// mailTimeout bounds one mail, from the connection to the answer.
 	mailTimeout = time.Minute
+	// quitTimeout bounds the farewell, after which nothing depends on the answer.
+	quitTimeout = 5 * time.Second
 	// mailAnswers bounds what a mail server may say meanwhile, in bytes.
 	mailAnswers = 256 << 10
 )
@@ -53,7 +55,10 @@ type MailConfig struct {
 }
 
 // A Mail sends mails. Its methods may be called concurrently.
-type Mail struct{ c MailConfig }
+type Mail struct {
+	c    MailConfig
+	quit time.Duration // quitTimeout
+}
 
 // NewMail returns a Mail.
 func NewMail(c MailConfig) (*Mail, error) {
@@ -63,7 +68,7 @@ func NewMail(c MailConfig) (*Mail, error) {
 	if c.TLS != STARTTLS && c.TLS != ImplicitTLS && c.TLS != NoneOnLoopback {
 		return nil, errors.New("mail: without TLS only on loopback")
 	}
-	return &Mail{c}, nil
+	return &Mail{c: c, quit: quitTimeout}, nil
 }
 
 // Send hands a mail to the mail server, and returns nil once that has it.
@@ -107,6 +112,17 @@ func (m *Mail) Check(ctx context.Context) error {
 func (m *Mail) talk(ctx context.Context, do func(*smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()
+	err := m.converse(ctx, do)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // the connection was closed for it
+		err = fmt.Errorf("the mail server is too slow: %w: %w", ctx.Err(), err)
+	}
+	return strangerError{err}
+}
+
+func (m *Mail) converse(ctx context.Context, do func(*smtp.Client) error) error {
 	conn, err := m.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("connecting to the mail server: %w", err)
@@ -124,7 +140,9 @@ func (m *Mail) talk(ctx context.Context, do func(*smtp.Client) error) error {
 	if err := do(c); err != nil {
 		return err
 	}
-	_ = c.Quit() // what it has taken it has
+	// What it has taken it has, whatever it says to this and however late.
+	_ = conn.SetDeadline(time.Now().Add(m.quit))
+	_ = c.Quit()
 	return nil
 }
 
@@ -209,13 +227,17 @@ func said(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// verdict is said where an answer of 5yz is about this mail and will stay.
+// verdict is said where an answer is about this mail alone, as all are but that of
+// a server that closes (RFC 5321, section 4.2.2). One of 5yz will stay.
 func verdict(what string, err error) error {
 	var answer *textproto.Error
-	if errors.As(err, &answer) && answer.Code >= 500 {
+	switch {
+	case !errors.As(err, &answer), answer.Code == 421:
+		return said(what, err)
+	case answer.Code >= 500:
 		return permanentError{said(what, err)}
 	}
-	return said(what, err)
+	return aloneError{said(what, err)}
 }
 
 // A boundedConn reads so many bytes and no more: lines of answers have no length

@@ -1,8 +1,6 @@
 package notice_test
 
 import (
-	"bufio"
-	"context"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -12,7 +10,6 @@ import (
 	"net/mail"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-smtp"
 	"github.com/google/go-cmp/cmp"
@@ -165,78 +162,6 @@ func TestMailRefused(t *testing.T) {
 		t.Errorf("no password: %v", err)
 	}
 	p.nothing()
-}
-
-// TestS32HostileMailServer: one that never stops talking, one that never answers,
-// and one that goes away.
-func TestS32HostileMailServer(t *testing.T) {
-	for name, behave := range map[string]func(net.Conn){
-		"endless line":  func(c net.Conn) { _, _ = io.Copy(c, endless('x')) },
-		"endless lines": func(c net.Conn) { _, _ = io.Copy(c, endless('\n')) },
-		"endless 220":   func(c net.Conn) { forever(c, "220-x\r\n") },
-		"endless 250": func(c net.Conn) {
-			fmt.Fprint(c, "220 x\r\n")
-			_, _ = bufio.NewReader(c).ReadString('\n')
-			forever(c, "250-X\r\n")
-		},
-		"silence": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
-		"nobody":  func(net.Conn) {},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan struct{})
-			go func() { // ended by Close
-				defer close(ended)
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					behave(c)
-					_ = c.Close()
-				}
-			}()
-			host, port, err := net.SplitHostPort(l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := newMail(t, notice.MailConfig{Host: host, Port: port, TLS: notice.NoneOnLoopback, From: mailFrom, Server: serverName})
-			ctx := t.Context()
-			if name == "silence" { // the deadline is the sender's own, a minute; the caller's counts as well
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
-				defer cancel()
-			}
-			if err := m.Send(ctx, aMessage("carol@example.eu")); err == nil || len(err.Error()) > 500 {
-				t.Errorf("error %.600v", err)
-			}
-			if err := l.Close(); err != nil {
-				t.Error(err)
-			}
-			<-ended
-		})
-	}
-}
-
-// endless reads one byte for ever.
-type endless byte
-
-func (e endless) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = byte(e)
-	}
-	return len(p), nil
-}
-
-func forever(c net.Conn, text string) {
-	for {
-		if _, err := io.WriteString(c, text); err != nil {
-			return
-		}
-	}
 }
 
 func TestNewMailRefuses(t *testing.T) {

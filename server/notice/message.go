@@ -70,3 +70,20 @@ func oneLine(s string) string {
 		return r
 	}, s)
 }
+
+// maxSaid bounds, in bytes, what is repeated of a stranger's words.
+const maxSaid = 400
+
+// A strangerError says on one line of bounded length what a stranger had a part
+// in: names in a certificate and broken answers are as long as they like.
+type strangerError struct{ error }
+
+func (e strangerError) Error() string {
+	s := oneLine(strings.ToValidUTF8(e.error.Error(), "?"))
+	if len(s) > maxSaid {
+		s = strings.ToValidUTF8(s[:maxSaid], "") + " …"
+	}
+	return s
+}
+
+func (e strangerError) Unwrap() error { return e.error }

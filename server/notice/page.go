@@ -23,9 +23,9 @@ type page struct {
 	err        error
 }
 
-// write writes what a rule has to say about an entry. A page without a subject
+// page writes what a rule has to say about an entry. A page without a subject
 // says that there is nothing to tell.
-func (n *Notices) write(ctx context.Context, r rule, e *store.Entry, link string) (*page, error) {
+func (n *Notices) page(ctx context.Context, r rule, e *store.Entry, link string) (*page, error) {
 	p := &page{n: n, ctx: ctx, e: e, user: store.NewRecord(nil, e).User, link: link}
 	r.write(p)
 	if p.subject != "" {
@@ -53,10 +53,17 @@ func (p *page) fail(err error) {
 	}
 }
 
-// name is the handle of a user, or their ID where it was erased.
+// unread reports whether a text is not there to be read, because it was erased or
+// was damaged. The notice is told without it: one text must not hold up what else
+// there is to tell, to anybody.
+func unread(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)
+}
+
+// name is the handle of a user, or their ID where it can't be read.
 func (p *page) name(id store.UserID) string {
 	handle, err := p.n.Ledger.Handle(p.ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
+	if unread(err) {
 		return id.String()
 	}
 	if err != nil {
@@ -104,6 +111,17 @@ func (p *page) source() string {
 	return unknownSource
 }
 
+// kindOf is the kind of a factor of the person's, from the entry that enrolled it.
+func (p *page) kindOf(factor store.Index) store.FactorKind {
+	for _, e := range p.find(store.Query{Type: store.TypeFactorEnrolled, User: p.user, From: factor, To: factor + 1}) {
+		if enrolled, ok := e.Event.(*store.FactorEnrolled); ok {
+			return enrolled.Kind
+		}
+	}
+	p.fail(store.ErrCorrupt) // the rules let nothing else be removed
+	return ""
+}
+
 const unknownSource = "an address that is not known"
 
 func (p *page) find(q store.Query) []*store.Entry {
@@ -116,8 +134,8 @@ func (p *page) find(q store.Query) []*store.Entry {
 
 func (p *page) text(c store.Commitment) string {
 	text, err := p.n.Ledger.Text(p.ctx, p.user, c)
-	if errors.Is(err, store.ErrNotFound) {
-		return unknownSource // erased
+	if unread(err) {
+		return unknownSource
 	}
 	if err != nil {
 		p.fail(err)

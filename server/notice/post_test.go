@@ -58,6 +58,7 @@ func certify(t testing.TB, ip net.IP) (tls.Certificate, *x509.CertPool) {
 // A post is a real mail server on loopback, and what it got.
 type post struct {
 	t       testing.TB
+	log     *scroll // what who sends says, where there is one
 	address net.Addr
 	roots   *x509.CertPool
 	mails   chan letter
@@ -225,7 +226,7 @@ func (p *post) next() letter {
 	case l := <-p.mails:
 		return l
 	case <-time.After(patience):
-		p.t.Fatal("no mail came")
+		p.t.Fatalf("no mail came; the log says:\n%s", p.log)
 		return letter{}
 	}
 }

@@ -33,6 +33,7 @@ type received struct {
 // of its own.
 type receiver struct {
 	t      testing.TB
+	log    *scroll // what who sends says, where there is one
 	server *httptest.Server
 	roots  *x509.CertPool
 	secret []byte // of the receiver
@@ -136,7 +137,7 @@ func (r *receiver) next() received {
 	case c := <-r.calls:
 		return c
 	case <-time.After(patience):
-		r.t.Fatal("no call came")
+		r.t.Fatalf("no call came; the log says:\n%s", r.log)
 		return received{}
 	}
 }

@@ -149,6 +149,9 @@ func (n *Notices) loadDeliveries(ctx context.Context) (gone []store.SideWrite, e
 		}
 		n.Log.Warn("a notice can't be sent any more, and is dropped", "error", err)
 		gone = append(gone, store.SideWrite{Table: store.SideNotices, Key: row.Key})
+		if err == nil {
+			gone = append(gone, d.remove()...) // its link as well
+		}
 	}
 	for row, err := range n.backend.SideAll(ctx, store.SideNotices, []byte(linkPrefix)) {
 		if err != nil {

@@ -20,7 +20,7 @@ func (n *Notices) compose(ctx context.Context, d *delivery, link string) (*page,
 	if err != nil {
 		return nil, err
 	}
-	p, err := n.write(ctx, r, e, link)
+	p, err := n.page(ctx, r, e, link)
 	if err == nil && p.subject == "" {
 		err = permanentError{errors.New("there is nothing to tell of its entry")}
 	}
@@ -32,6 +32,8 @@ func (n *Notices) mail(ctx context.Context, d *delivery) error {
 	text, err := n.Ledger.Text(ctx, d.user, d.Address)
 	if errors.Is(err, store.ErrNotFound) {
 		return permanentError{errors.New("its address was erased")}
+	} else if errors.Is(err, store.ErrCorrupt) {
+		return permanentError{fmt.Errorf("reading its address: %w", err)}
 	} else if err != nil {
 		return err
 	}

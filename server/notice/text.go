@@ -40,6 +40,29 @@ func (p *page) factorEnrolled() {
 	p.notYou()
 }
 
+func (p *page) factorRemoved() {
+	e, ok := p.e.Event.(*store.FactorRemoved)
+	if !ok {
+		return
+	}
+	p.about("A factor of %s at %s was removed", p.person(), p.n.Name)
+	p.say("The factor of the kind %s that entry %d enrolled was taken from %s at %s, by somebody who had signed in as you. It signs nobody in any more.",
+		p.kindOf(e.Factor), e.Factor, p.person(), p.when())
+	p.notYou()
+}
+
+func (p *page) factorCloned() {
+	e, ok := p.e.Event.(*store.FactorCloned)
+	if !ok {
+		return
+	}
+	p.about("There is a copy of a passkey of %s at %s", p.person(), p.n.Name)
+	p.say("At %s the %s that entry %d enrolled for %s gave a right answer with the count %d, after it had been at %d. So its key is in two places, or was put back from a copy. The answer was refused, and neither of them signs anybody in any more.",
+		p.when(), p.kindOf(e.Factor), e.Factor, p.person(), e.Counter, e.Last)
+	p.say("Sign in with another factor, and remove this one: vaultpam factor rm %d", e.Factor)
+	p.say("Tell an administrator of %s at once, and not by answering this mail: whoever has the copy may have signed in as you before.", p.n.Name)
+}
+
 // codesMade leaves out the codes that came with a factor: its own notice is
 // enough.
 func (p *page) codesMade() {

@@ -134,11 +134,11 @@ func (h *Hook) Send(ctx context.Context, id string, body HookBody) error {
 	}
 	res, err := h.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("calling the webhook: %w", inner(err))
+		return strangerError{fmt.Errorf("calling the webhook: %w", inner(err))}
 	}
 	defer res.Body.Close()
 	_, _ = io.CopyN(io.Discard, res.Body, hookAnswer) // the status says all
-	return judge(res)
+	return judge(res, h.c.Now())
 }
 
 func sign(secrets [][]byte, id, at string, body []byte) string {
@@ -163,7 +163,7 @@ func inner(err error) error {
 }
 
 // judge says what an answer means: what the receiver will never take is given up.
-func judge(res *http.Response) error {
+func judge(res *http.Response, now time.Time) error {
 	code := res.StatusCode
 	err := fmt.Errorf("the webhook answers %d", code)
 	switch {
@@ -172,10 +172,22 @@ func judge(res *http.Response) error {
 	case code >= 300 && code < 400:
 		return fmt.Errorf("%w, which leads elsewhere and is not followed", err)
 	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500:
-		if s, bad := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 31); bad == nil && s > 0 {
-			return laterError{err, time.Duration(s) * time.Second}
+		if after := retryAfter(res.Header.Get("Retry-After"), now); after > 0 {
+			return laterError{err, after}
 		}
 		return err
 	}
 	return permanentError{err}
+}
+
+// retryAfter reads seconds or a date (RFC 9110, section 10.2.3). What is neither says
+// nothing.
+func retryAfter(text string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return at.Sub(now)
+	}
+	return 0
 }

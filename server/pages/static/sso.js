@@ -47,12 +47,17 @@ on("app", "submit", async () => {
 });
 
 run(async () => {
-  go(
-    await post("/v1/sso/finish", {
-      state: answer.get("state") ?? "",
-      code: answer.get("code") ?? "",
-      issuer: answer.get("iss") ?? "",
-      error: answer.get("error") ?? "",
-    }),
-  );
+  try {
+    go(
+      await post("/v1/sso/finish", {
+        state: answer.get("state") ?? "",
+        code: answer.get("code") ?? "",
+        issuer: answer.get("iss") ?? "",
+        error: answer.get("error") ?? "",
+      }),
+    );
+  } catch (refused) {
+    $("moment").hidden = true; // there is nothing to wait for any more
+    throw refused;
+  }
 });
