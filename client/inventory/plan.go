@@ -36,6 +36,8 @@ type Proposal struct {
 	Target
 	Verdict Verdict
 	Why     []string
+	// WantsKey is set where nothing but a known host key is missing.
+	WantsKey bool
 }
 
 // Plan says of each target what becomes of it, in their order. Only what has a
@@ -52,6 +54,9 @@ func Plan(targets []Target, have []Registered) []Proposal {
 	for _, t := range targets {
 		one := Proposal{Target: t}
 		one.Verdict, one.Why = p.judge(t)
+		if one.Verdict == New && len(t.HostKeys) == 0 {
+			one.Verdict, one.Why, one.WantsKey = Skipped, append(one.Why, "no host key of it is known"), true
+		}
 		all = append(all, one)
 	}
 	return all
@@ -79,9 +84,6 @@ func (p planner) judge(t Target) (Verdict, []string) {
 	}
 	if name, ok := p.addresses[strings.ToLower(t.Address)]; ok {
 		return skip("%s is the target %s already", t.Address, name)
-	}
-	if len(t.HostKeys) == 0 {
-		return skip("no host key of it is known")
 	}
 	p.addresses[strings.ToLower(t.Address)] = t.Name
 	return New, why
