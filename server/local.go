@@ -15,12 +15,12 @@ import (
 // machine. Whoever can open the socket could read the keys beside it: that is
 // all the proof there is, and entries made here say so.
 var (
-	RouteLocalStatus  = api.Route{Method: "GET", Path: "/v1/local/status", Who: api.WhoAnybody, Does: "how the server is"}
-	RouteLocalSetup   = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
+	RouteLocalStatus = api.Route{Method: "GET", Path: "/v1/local/status", Who: api.WhoAnybody, Does: "how the server is"}
+	RouteLocalSetup  = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
 	// RouteLocalPlaybook is a POST because a playbook may be for no target by name.
 	RouteLocalPlaybook = api.Route{Method: "POST", Path: "/v1/local/playbook", Who: api.WhoAnybody, Does: "the Ansible playbook that sets a target up, or an inventory"}
-	RouteLocalClock   = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
-	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
+	RouteLocalClock    = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
+	RouteLocalSetting  = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
 	// RouteLocalSettings lists what the settings are.
 	RouteLocalSettings = api.Route{Method: "GET", Path: "/v1/local/settings", Who: api.WhoAnybody, Does: "all settings"}
 	RouteLocalSSO      = api.Route{Method: "POST", Path: "/v1/local/sso", Who: api.WhoAnybody, Does: "what somebody's claims would give"}
