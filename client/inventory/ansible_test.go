@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vaultpam/vaultpam/client/inventory"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 // A reader is one of the two formats.
@@ -231,6 +233,28 @@ func checkProposals(t *testing.T, targets []inventory.Target, problems []string)
 	}
 }
 
+// checkPlan holds that nothing is new for want of a look at it, whatever the files.
+func checkPlan(t *testing.T, targets []inventory.Target) {
+	t.Helper()
+	addresses := map[string]bool{}
+	for _, p := range inventory.Plan(targets, nil) {
+		for _, why := range p.Why {
+			checkProblem(t, why)
+		}
+		if p.Verdict != inventory.New {
+			if len(p.Why) == 0 {
+				t.Fatalf("%s is %s, and nothing says why", p.Origin, p.Verdict)
+			}
+			continue
+		}
+		_, err := store.ParseTargetName(string(p.Name))
+		if err != nil || api.CheckHost(p.Address) != nil || len(p.Logins) == 0 || len(p.HostKeys) == 0 || len(p.KeyLines) != len(p.HostKeys) || addresses[strings.ToLower(p.Address)] {
+			t.Fatalf("%+v is new", p)
+		}
+		addresses[strings.ToLower(p.Address)] = true
+	}
+}
+
 // checkProblem holds that a problem is one line, with nothing that a terminal acts
 // on.
 func checkProblem(t *testing.T, p string) {
@@ -246,12 +270,16 @@ func FuzzReadAnsibleINI(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
+	_, line := newKey(f)
+	known := readKnown(f, "* "+line+"\n")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		targets, problems, err := inventory.ReadAnsibleINI(data)
 		if err != nil {
 			checkProblem(t, err.Error())
 		}
 		checkProposals(t, targets, problems)
+		known.Attach(targets)
+		checkPlan(t, targets)
 	})
 }
 
@@ -263,11 +291,15 @@ func FuzzReadAnsibleYAML(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	_, line := newKey(f)
+	known := readKnown(f, "* "+line+"\n")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		targets, problems, err := inventory.ReadAnsibleYAML(data)
 		if err != nil {
 			checkProblem(t, err.Error())
 		}
 		checkProposals(t, targets, problems)
+		known.Attach(targets)
+		checkPlan(t, targets)
 	})
 }
