@@ -94,7 +94,7 @@ here say so.
 | method | path | what |
 |---|---|---|
 `)
-	for _, r := range []api.Route{server.RouteLocalStatus, server.RouteLocalSetup, server.RouteLocalSetting, server.RouteLocalSettings, server.RouteLocalClock, server.RouteLocalBackup, server.RouteLocalRecovery, server.RouteLocalRecover, server.RouteLocalRecoveryStop} {
+	for _, r := range []api.Route{server.RouteLocalStatus, server.RouteLocalSetup, server.RouteLocalPlaybook, server.RouteLocalSetting, server.RouteLocalSettings, server.RouteLocalClock, server.RouteLocalBackup, server.RouteLocalRecovery, server.RouteLocalRecover, server.RouteLocalRecoveryStop} {
 		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", r.Method, r.Path, r.Does)
 	}
 	return []byte(b.String())

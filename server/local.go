@@ -15,10 +15,12 @@ import (
 // machine. Whoever can open the socket could read the keys beside it: that is
 // all the proof there is, and entries made here say so.
 var (
-	RouteLocalStatus  = api.Route{Method: "GET", Path: "/v1/local/status", Who: api.WhoAnybody, Does: "how the server is"}
-	RouteLocalSetup   = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
-	RouteLocalClock   = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
-	RouteLocalSetting = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
+	RouteLocalStatus = api.Route{Method: "GET", Path: "/v1/local/status", Who: api.WhoAnybody, Does: "how the server is"}
+	RouteLocalSetup  = api.Route{Method: "GET", Path: "/v1/local/setup/{name}", Who: api.WhoAnybody, Does: "the script that sets a target up"}
+	// RouteLocalPlaybook is a POST because a playbook may be for no target by name.
+	RouteLocalPlaybook = api.Route{Method: "POST", Path: "/v1/local/playbook", Who: api.WhoAnybody, Does: "the Ansible playbook that sets a target up, or an inventory"}
+	RouteLocalClock    = api.Route{Method: "POST", Path: "/v1/local/clock", Who: api.WhoAnybody, Does: "accept the clock as right"}
+	RouteLocalSetting  = api.Route{Method: "POST", Path: "/v1/local/setting", Who: api.WhoAnybody, Does: "change a setting"}
 	// RouteLocalSettings lists what the settings are.
 	RouteLocalSettings = api.Route{Method: "GET", Path: "/v1/local/settings", Who: api.WhoAnybody, Does: "all settings"}
 	RouteLocalSSO      = api.Route{Method: "POST", Path: "/v1/local/sso", Who: api.WhoAnybody, Does: "what somebody's claims would give"}
@@ -43,6 +45,12 @@ type LocalScript struct {
 	Script string `json:"script"`
 }
 
+// LocalPlaybook says whom a playbook is for: a target, or where it is empty the
+// hosts of an inventory.
+type LocalPlaybook struct {
+	Target string `json:"target,omitempty"`
+}
+
 // LocalSetting changes a setting, or says what it is.
 type LocalSetting struct {
 	Setting string `json:"setting"`
@@ -55,6 +63,7 @@ func (n *Node) localHandler() http.Handler {
 	return n.routed([]handler{
 		on(n, RouteLocalStatus, n.localStatus),
 		on(n, RouteLocalSetup, n.localSetup),
+		on(n, RouteLocalPlaybook, n.localPlaybook),
 		on(n, RouteLocalSetting, n.localSetting),
 		on(n, RouteLocalSettings, n.localSettings),
 		on(n, RouteLocalClock, n.localClock),
@@ -97,6 +106,11 @@ func (n *Node) localSetup(_ context.Context, c call, _ api.Empty) (LocalScript, 
 	return LocalScript{Script: text}, err
 }
 
+func (n *Node) localPlaybook(_ context.Context, _ call, q LocalPlaybook) (LocalScript, error) {
+	text, err := n.SetupPlaybook(q.Target)
+	return LocalScript{Script: text}, err
+}
+
 func (n *Node) localSetting(ctx context.Context, _ call, q LocalSetting) (api.Empty, error) {
 	_, err := n.ledger.Do(ctx, access.ChangeSetting{
 		By: access.Caller{Local: true}, Setting: store.Setting(q.Setting), Value: q.Value,
@@ -131,4 +145,17 @@ func (n *Node) SetupScript(name string) (string, error) {
 		return "", api.NewError(api.KindInvalid, "", "%v", err)
 	}
 	return target.Script(n.setup(t))
+}
+
+// SetupPlaybook returns the Ansible playbook that does what the script does, for
+// one target or, without a name, for the hosts of an inventory.
+func (n *Node) SetupPlaybook(name string) (string, error) {
+	if name == "" {
+		return target.Playbook(n.setup(""))
+	}
+	t, err := store.ParseTargetName(name)
+	if err != nil {
+		return "", api.NewError(api.KindInvalid, "", "%v", err)
+	}
+	return target.Playbook(n.setup(t))
 }

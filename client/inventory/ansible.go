@@ -22,6 +22,8 @@ type ansible struct {
 	order    []string                     // of groups, as they came
 	hosts    []string                     // as they came
 	hostVars map[string]map[string]string // by host
+	lines    map[string]int               // by host, where it was named first
+	at       int                          // the line that is being read
 	problems []string
 	links    int // of groups to hosts and groups
 }
@@ -48,7 +50,7 @@ const maxLinks = 500_000
 var errTooMany = fmt.Errorf("more than %d hosts or groups, or too many groups for each", MaxTargets)
 
 func newAnsible() *ansible {
-	a := &ansible{groups: map[string]*group{}, hostVars: map[string]map[string]string{}}
+	a := &ansible{groups: map[string]*group{}, hostVars: map[string]map[string]string{}, lines: map[string]int{}}
 	a.groups[groupAll] = &group{name: groupAll, vars: map[string]string{}}
 	return a
 }
@@ -85,6 +87,7 @@ func (a *ansible) addHost(g *group, host string, vars map[string]string) error {
 			return errTooMany
 		}
 		a.hosts = append(a.hosts, host)
+		a.lines[host] = a.at
 		a.hostVars[host] = map[string]string{}
 	}
 	for name, value := range vars {

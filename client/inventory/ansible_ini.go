@@ -22,6 +22,7 @@ func ReadAnsibleINI(data []byte) (targets []Target, problems []string, err error
 		if text == "" || text[0] == '#' || text[0] == ';' {
 			continue
 		}
+		r.at = line
 		if err := r.line(text); errors.Is(err, errTooMany) {
 			return nil, nil, err
 		} else if err != nil {

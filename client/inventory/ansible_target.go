@@ -2,11 +2,26 @@ package inventory
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/vaultpam/vaultpam/store"
 )
+
+// noLogin is the problem of a host that DefaultLogins can mend.
+const noLogin = "no login: ansible_user is not set"
+
+// DefaultLogins gives logins to the hosts for which the inventory names none. One
+// that names what is no login, or what only ansible can read, stays without.
+func DefaultLogins(targets []Target, logins []store.Login) {
+	for i := range targets {
+		t := &targets[i]
+		if at := slices.Index(t.Problems, noLogin); at >= 0 && len(logins) > 0 {
+			t.Logins, t.Problems = slices.Clone(logins), slices.Delete(t.Problems, at, at+1)
+		}
+	}
+}
 
 // target proposes one host.
 func (a *ansible) target(host string, in []*group) Target {
@@ -19,7 +34,7 @@ func (a *ansible) target(host string, in []*group) Target {
 	for name, value := range a.hostVars[host] {
 		vars[name] = value
 	}
-	t := Target{Origin: host}
+	t := Target{Origin: host, Line: a.lines[host]}
 	read := func(name string) string { return t.either(vars, "ansible_"+name, "ansible_ssh_"+name) }
 	t.setName(host)
 	address, port := cmp.Or(read("host"), host), cmp.Or(read("port"), strconv.Itoa(defaultPort))
@@ -28,7 +43,7 @@ func (a *ansible) target(host string, in []*group) Target {
 	}
 	switch login := read("user"); {
 	case login == "":
-		t.problem("no login: ansible_user is not set")
+		t.problem(noLogin)
 	case !t.unread("ansible_user", login):
 		l, err := store.ParseLogin(login)
 		if err != nil {
@@ -40,9 +55,16 @@ func (a *ansible) target(host string, in []*group) Target {
 	switch c := strings.TrimPrefix(vars["ansible_connection"], "ansible.builtin."); c {
 	case "", "ssh", "smart", "paramiko", "paramiko_ssh":
 	default:
+		t.Elsewhere = true
 		t.problem("ansible reaches it by %.80q and not by ssh", c)
 	}
-	t.label(in)
+	for _, g := range in {
+		if g.name != groupAll && g.name != groupUngrouped {
+			t.Groups = append(t.Groups, g.name)
+		}
+	}
+	slices.Sort(t.Groups)
+	t.label()
 	return t
 }
 
@@ -69,15 +91,12 @@ func (t *Target) unread(name, value string) bool {
 }
 
 // label makes labels of groups.
-func (t *Target) label(in []*group) {
+func (t *Target) label() {
 	var labels []store.TargetLabel
-	for _, g := range in {
-		if g.name == groupAll || g.name == groupUngrouped {
-			continue
-		}
-		label, err := store.ParseTargetLabel(strings.ToLower(g.name) + "=yes")
+	for _, name := range t.Groups {
+		label, err := store.ParseTargetLabel(strings.ToLower(name) + "=yes")
 		if err != nil {
-			t.problem("group %.80q becomes no label: %v", g.name, err)
+			t.problem("group %.80q becomes no label: %v", name, err)
 			continue
 		}
 		labels = append(labels, label)

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vaultpam/vaultpam/client/inventory"
+	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 // A reader is one of the two formats.
@@ -35,8 +37,9 @@ func byOrigin(targets []inventory.Target) map[string]inventory.Target {
 	return all
 }
 
+// same compares all but the lines, which are those of two files.
 func same() cmp.Options {
-	return cmp.Options{cmpopts.EquateEmpty(), cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == "._" }, cmp.Ignore())}
+	return cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(inventory.Target{}, "Line"), cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == "._" }, cmp.Ignore())}
 }
 
 // The .json files are what ansible-inventory --list (ansible-core 2.14.18, Debian
@@ -230,6 +233,28 @@ func checkProposals(t *testing.T, targets []inventory.Target, problems []string)
 	}
 }
 
+// checkPlan holds that nothing is new for want of a look at it, whatever the files.
+func checkPlan(t *testing.T, targets []inventory.Target) {
+	t.Helper()
+	addresses := map[string]bool{}
+	for _, p := range inventory.Plan(targets, nil) {
+		for _, why := range p.Why {
+			checkProblem(t, why)
+		}
+		if p.Verdict != inventory.New {
+			if len(p.Why) == 0 {
+				t.Fatalf("%s is %s, and nothing says why", p.Origin, p.Verdict)
+			}
+			continue
+		}
+		_, err := store.ParseTargetName(string(p.Name))
+		if err != nil || api.CheckHost(p.Address) != nil || len(p.Logins) == 0 || len(p.HostKeys) == 0 || len(p.KeyLines) != len(p.HostKeys) || addresses[strings.ToLower(p.Address)] {
+			t.Fatalf("%+v is new", p)
+		}
+		addresses[strings.ToLower(p.Address)] = true
+	}
+}
+
 // checkProblem holds that a problem is one line, with nothing that a terminal acts
 // on.
 func checkProblem(t *testing.T, p string) {
@@ -245,12 +270,16 @@ func FuzzReadAnsibleINI(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
+	_, line := newKey(f)
+	known := readKnown(f, "* "+line+"\n")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		targets, problems, err := inventory.ReadAnsibleINI(data)
 		if err != nil {
 			checkProblem(t, err.Error())
 		}
 		checkProposals(t, targets, problems)
+		known.Attach(targets)
+		checkPlan(t, targets)
 	})
 }
 
@@ -262,11 +291,15 @@ func FuzzReadAnsibleYAML(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	_, line := newKey(f)
+	known := readKnown(f, "* "+line+"\n")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		targets, problems, err := inventory.ReadAnsibleYAML(data)
 		if err != nil {
 			checkProblem(t, err.Error())
 		}
 		checkProposals(t, targets, problems)
+		known.Attach(targets)
+		checkPlan(t, targets)
 	})
 }

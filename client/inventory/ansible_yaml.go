@@ -60,6 +60,7 @@ type yamlReader struct {
 type pair struct {
 	key   string
 	value *yaml.Node
+	line  int // of the key
 }
 
 var errTooLong = errors.New("inventory is too large once its aliases are written out")
@@ -91,7 +92,7 @@ func (r *yamlReader) merged(n *yaml.Node, depth int) ([]pair, error) {
 			return nil, fmt.Errorf("line %d: want a text as a key", key.Line)
 		}
 		if key.Tag != "!!merge" {
-			own = append(own, pair{key.Value, value})
+			own = append(own, pair{key.Value, value, key.Line})
 			continue
 		}
 		sources := []*yaml.Node{value}
@@ -178,12 +179,13 @@ func (r *yamlReader) readGroup(name string, n *yaml.Node, depth int) error {
 // named reads a mapping from names, or one name alone.
 func (r *yamlReader) named(n *yaml.Node) ([]pair, error) {
 	if f := follow(n); f.Kind == yaml.ScalarNode && f.Tag == "!!str" && f.Value != "" {
-		return []pair{{f.Value, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: f.Line}}}, nil
+		return []pair{{f.Value, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: f.Line}, f.Line}}, nil
 	}
 	return r.pairs(n)
 }
 
 func (r *yamlReader) host(g *group, item pair) error {
+	r.at = item.line
 	host, port := splitPort(item.key)
 	names := []string{host}
 	if !isAddress(host) {
@@ -246,6 +248,7 @@ func (r *yamlReader) list(root []pair) error {
 		}
 		for _, part := range parts {
 			for _, name := range follow(part.value).Content {
+				r.at = follow(name).Line
 				if part.key == "hosts" {
 					err = r.addHost(g, follow(name).Value, nil)
 				}

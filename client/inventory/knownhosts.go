@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // known_hosts is hashed with it; nothing is trusted for it
 	"encoding/base64"
@@ -25,9 +26,13 @@ type KnownHosts struct {
 	// those that have to be tried.
 	exact    map[string][]int
 	patterns []int
+	// revoked are the keys that the file calls revoked, with the line that does. A
+	// key that was lost at one host is pinned for none.
+	revoked map[string]int
 }
 
 type knownLine struct {
+	number int
 	marker string // "", markerRevoked or markerAuthority
 	hosts  []string
 	key    ssh.PublicKey
@@ -46,7 +51,7 @@ func ReadKnownHosts(data []byte) (KnownHosts, error) {
 	if len(data) > MaxSize {
 		return KnownHosts{}, tooLarge("known_hosts", len(data))
 	}
-	k := KnownHosts{exact: map[string][]int{}}
+	k := KnownHosts{exact: map[string][]int{}, revoked: map[string]int{}}
 	number, hashed := 0, 0
 	for text := range strings.SplitSeq(string(data), "\n") {
 		number++
@@ -55,13 +60,16 @@ func ReadKnownHosts(data []byte) (KnownHosts, error) {
 			continue
 		}
 		line, err := parseKnownLine(text)
+		line.number = number
 		switch {
 		case err != nil:
 			k.problem("line %d: %v", number, err)
 			continue
 		case line.marker == markerAuthority:
 			k.problem("line %d: trusts an authority for %.80q; a target's own keys are pinned, so look at them", number, strings.Join(line.hosts, ","))
-		case line.marker == "" && strings.HasPrefix(line.hosts[0], hashPrefix):
+		case line.marker == markerRevoked:
+			k.revoked[string(line.key.Marshal())] = number
+		case strings.HasPrefix(line.hosts[0], hashPrefix):
 			hashed++
 		}
 		k.add(line)
@@ -192,9 +200,10 @@ func splitKnown(s string) (host, port string) {
 }
 
 // Attach gives targets the host keys that the file has for them, by what their
-// file calls them and by their address. Keys that it calls revoked are left out,
-// and where it has two different keys of one type for a target none of all is
-// given: which is right, somebody has to look.
+// file calls them and by their address. Keys that it calls revoked, for this host
+// or another, are left out, and where it has two different keys of one type for a
+// target none of all is given: which is right, somebody has to look. An authority
+// is no key to pin.
 func (k KnownHosts) Attach(targets []Target) {
 	for i := range targets {
 		k.attach(&targets[i])
@@ -210,37 +219,40 @@ func (k KnownHosts) attach(t *Target) {
 	if other := known(t.Origin, port); other != names[0] {
 		names = append(names, other)
 	}
-	var keys, revoked []ssh.PublicKey
+	var found []knownLine
+	authority := 0
 	for _, line := range k.about(names) {
-		switch line.marker {
-		case "":
-			if !slices.ContainsFunc(keys, sameKey(line.key)) {
-				keys = append(keys, line.key)
-			}
-		case markerRevoked:
-			revoked = append(revoked, line.key)
+		revoked, isRevoked := k.revoked[string(line.key.Marshal())]
+		switch {
+		case line.marker == markerAuthority:
+			authority = line.number
+		case line.marker != "" || slices.ContainsFunc(found, line.sameKey):
+		case isRevoked:
+			t.problem("its %s key %s is revoked (known_hosts, line %d)", line.key.Type(), ssh.FingerprintSHA256(line.key), revoked)
+		default:
+			found = append(found, line)
 		}
 	}
-	kept := keys[:0]
-	for _, key := range keys {
-		if slices.ContainsFunc(revoked, sameKey(key)) {
-			t.problem("its %s key %s is revoked", key.Type(), ssh.FingerprintSHA256(key))
-			continue
-		}
-		kept = append(kept, key)
-	}
-	slices.SortFunc(kept, func(a, b ssh.PublicKey) int { return strings.Compare(a.Type(), b.Type()) })
-	for i := 1; i < len(kept); i++ {
-		if kept[i-1].Type() == kept[i].Type() {
-			t.problem("known_hosts has two %s keys for it: %s and %s; look at the host's own", kept[i].Type(), ssh.FingerprintSHA256(kept[i-1]), ssh.FingerprintSHA256(kept[i]))
-			kept = nil
+	slices.SortStableFunc(found, func(a, b knownLine) int { return strings.Compare(a.key.Type(), b.key.Type()) })
+	for i := 1; i < len(found); i++ {
+		if a, b := found[i-1], found[i]; a.key.Type() == b.key.Type() {
+			t.problem("known_hosts has two %s keys for it: %s (line %d) and %s (line %d); look at the host's own",
+				a.key.Type(), ssh.FingerprintSHA256(a.key), a.number, ssh.FingerprintSHA256(b.key), b.number)
+			found, authority = nil, 0
 		}
 	}
-	t.HostKeys = kept
+	if len(found) == 0 && authority > 0 {
+		t.problem("known_hosts trusts an authority for it (line %d), which is no key to pin", authority)
+	}
+	t.HostKeys, t.KeyLines = nil, nil
+	for _, line := range found {
+		t.HostKeys, t.KeyLines = append(t.HostKeys, line.key), append(t.KeyLines, line.number)
+	}
 }
 
-func sameKey(key ssh.PublicKey) func(ssh.PublicKey) bool {
-	return func(other ssh.PublicKey) bool { return string(other.Marshal()) == string(key.Marshal()) }
+// sameKey reports whether another line has the same key.
+func (l knownLine) sameKey(other knownLine) bool {
+	return bytes.Equal(l.key.Marshal(), other.key.Marshal())
 }
 
 // known writes a host as known_hosts does: in lower case, with a port that is not

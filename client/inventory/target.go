@@ -16,13 +16,20 @@ import (
 
 // A Target is a proposal. What is missing is empty, and a problem says so.
 type Target struct {
-	// Origin is what the file calls the host.
+	// Origin is what the file calls the host, and Line where it does so first.
 	Origin  string
+	Line    int
 	Name    store.TargetName
 	Address string // HOST:PORT
-	// HostKeys come from known_hosts alone.
+	// HostKeys come from known_hosts alone, and KeyLines says from which line of it
+	// each came.
 	HostKeys []ssh.PublicKey
+	KeyLines []int
 	Logins   []store.Login
+	// Elsewhere is set where the host is reached by something else than ssh.
+	Elsewhere bool
+	// Groups are those of the inventory that the host is in, all and ungrouped aside.
+	Groups []string
 	// Labels are the host's groups, each as GROUP=yes, so that a selector names a
 	// group by its name alone.
 	Labels   store.TargetLabels

@@ -67,10 +67,8 @@ func (f *targetFlags) request(cmd *cobra.Command, name string) (api.AddTargetReq
 	if _, _, err := net.SplitHostPort(f.address); err != nil || api.CheckHost(f.address) != nil {
 		return usage("--address %q: want HOST:PORT", f.address)
 	}
-	if f.egress != "" {
-		if _, err := netip.ParseAddr(f.egress); err != nil {
-			return usage("--egress %q: want an IP address", f.egress)
-		}
+	if err := checkEgress(cmd, f.egress); err != nil {
+		return api.AddTargetRequest{}, err
 	}
 	logins, err := parseLogins(cmd, f.logins)
 	if err != nil {
@@ -85,6 +83,17 @@ func (f *targetFlags) request(cmd *cobra.Command, name string) (api.AddTargetReq
 		request.HostKeys = append(request.HostKeys, line)
 	}
 	return request, nil
+}
+
+// checkEgress holds what --egress says, if it says something, to being an address.
+func checkEgress(cmd *cobra.Command, egress string) error {
+	if egress == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(egress); err != nil {
+		return &usageError{command: cmd.CommandPath(), why: client.Clean(fmt.Sprintf("--egress %q: want an IP address", egress))}
+	}
+	return nil
 }
 
 // readHostKey returns a public key that was given as text or as a file.

@@ -113,14 +113,23 @@ func (a *app) userConfig(file string) (string, error) {
 	if file != "" {
 		return filepath.Abs(file)
 	}
+	dir, err := a.sshDir()
+	if err != nil {
+		return "", withHint(err, "name your ssh configuration with --file")
+	}
+	return filepath.Join(dir, "config"), nil
+}
+
+// sshDir is where the user's ssh keeps its files.
+func (a *app) sshDir() (string, error) {
 	home := a.env("HOME")
 	if home == "" {
 		home = a.env("USERPROFILE")
 	}
 	if !filepath.IsAbs(home) {
-		return "", refuse("name your ssh configuration with --file", "HOME does not say where your files are")
+		return "", errors.New("HOME does not say where your files are")
 	}
-	return filepath.Join(home, ".ssh", "config"), nil
+	return filepath.Join(home, ".ssh"), nil
 }
 
 // sshConfig returns what the written configuration says.

@@ -37,6 +37,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"init", "--name", "pam.example.eu", "--https", "443"}, `listening address "443": want [ADDRESS]:PORT`, "init"},
 		{[]string{"setting", "self-grant"}, "missing VALUE", "setting"},
 		{[]string{"target", "setup"}, "missing NAME", "target setup"},
+		{[]string{"target", "setup", "db1", "db2", "--ansible"}, `"db2" is one word too many`, "target setup"},
 		{[]string{"emergency-cert"}, "want --target", "emergency-cert"},
 		{[]string{"emergency-cert", "--target", "db1", "--login", "a b", "--key", "x"}, "login", "emergency-cert"},
 		{[]string{"emergency-cert", "--target", "db1"}, "want --key", "emergency-cert"},
@@ -156,6 +157,8 @@ func TestDirectoryFromTheEnvironment(t *testing.T) {
 func TestTheLocalAdministrator(t *testing.T) {
 	dir, _ := begun(t)
 	offline := run(t, "target", "setup", "db1", "--dir", dir)
+	book := run(t, "target", "setup", "db1", "--ansible", "--dir", dir)
+	books := run(t, "target", "setup", "--ansible", "--dir", dir)
 	stop := serving(t, dir)
 	if r := run(t, "status", "--dir", dir); r.code != exitDone || !strings.HasPrefix(r.out, "pam.example.eu serves: version devel, 4 entries, 1 users, 0 targets, 0 live sessions\n") {
 		t.Errorf("%+v", r)
@@ -191,6 +194,12 @@ func TestTheLocalAdministrator(t *testing.T) {
 	if online.code != exitDone || online.out == "" || online.out != offline.out {
 		t.Errorf("the script differs: %d and %d", offline.code, online.code)
 	}
+	if r := run(t, "target", "setup", "db1", "--ansible", "--dir", dir); r.code != exitDone || !strings.Contains(r.out, `vaultpam_name: "db1"`) || r.out != book.out {
+		t.Errorf("the playbook differs: %d and %d", book.code, r.code)
+	}
+	if r := run(t, "target", "setup", "--ansible", "--dir", dir); r.code != exitDone || !strings.Contains(r.out, "vaultpam_target | default(inventory_hostname") || r.out != books.out {
+		t.Errorf("the inventory's playbook differs: %d and %d", books.code, r.code)
+	}
 	if r := run(t, "status", "--dir", dir); !strings.Contains(r.out, "6 entries") {
 		t.Errorf("%+v", r)
 	}
@@ -203,9 +212,11 @@ func TestSetupTakesNamesAsTheyAre(t *testing.T) {
 	dir, _ := begun(t)
 	stop := serving(t, dir)
 	for _, name := range []string{"db1?x", "db1#x", "../status", "..", ".", "db1/x", "db1%20", "%zz", "", "db1 ", "db1\n", "*", "-x"} {
-		r := run(t, "target", "setup", "--dir", dir, "--", name)
-		if r.code != exitFailed || r.out != "" || !strings.HasPrefix(r.stderr, "vaultpamd: ") {
-			t.Errorf("%q: %+v", name, r)
+		for _, flag := range []string{"--ansible=false", "--ansible"} {
+			r := run(t, "target", "setup", flag, "--dir", dir, "--", name)
+			if r.code != exitFailed || r.out != "" || !strings.HasPrefix(r.stderr, "vaultpamd: ") {
+				t.Errorf("%s %q: %+v", flag, name, r)
+			}
 		}
 	}
 	stop()

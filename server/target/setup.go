@@ -47,6 +47,18 @@ func (s Setup) values() (map[string]any, error) {
 	if err := checkTarget(s.Target); err != nil {
 		return nil, err
 	}
+	values, err := s.authorities()
+	if err != nil {
+		return nil, err
+	}
+	values["Target"] = s.Target
+	values["Directives"] = directives("$ca", "$echo", s.Target)
+	values["Closing"] = closingDirectives("$echo")
+	return values, nil
+}
+
+// authorities are those of the values that are the same for every target.
+func (s Setup) authorities() (map[string]any, error) {
 	if !isServerName(s.ServerName) {
 		return nil, fmt.Errorf("server name %.80q: want a host name in lower case or an IP address", s.ServerName)
 	}
@@ -65,12 +77,9 @@ func (s Setup) values() (map[string]any, error) {
 		return nil, errors.New("emergency CA: it is the target CA; want a key of its own")
 	}
 	return map[string]any{
-		"Target":      s.Target,
 		"Server":      s.ServerName,
 		"TargetCAs":   targetCAs,
 		"EmergencyCA": emergencyCA,
-		"Directives":  directives("$ca", "$echo", s.Target),
-		"Closing":     closingDirectives("$echo"),
 	}, nil
 }
 

@@ -139,7 +139,7 @@ func TestScriptTakesASecondKey(t *testing.T) {
 }
 
 func TestScriptGolden(t *testing.T) {
-	for name, script := range map[string]func(target.Setup) (string, error){"setup.sh": target.Script, "check.sh": target.CheckScript} {
+	for name, script := range map[string]func(target.Setup) (string, error){"setup.sh": target.Script, "check.sh": target.CheckScript, "setup.yml": target.Playbook, "inventory.yml": inventoryPlaybook} {
 		got, err := script(fixedSetup(t))
 		if err != nil {
 			t.Fatal(err)
