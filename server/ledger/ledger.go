@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -38,6 +39,8 @@ type Config struct {
 	// Now.
 	Uptime func() time.Duration
 	Log    *slog.Logger
+
+	keepEvery store.Index // 0: keepEvery
 }
 
 func (c Config) check() error {
@@ -76,6 +79,8 @@ type Ledger struct {
 	Config
 	signer *store.CheckpointSigner
 	names  *names
+	texts  *texts
+	keeper *keeper
 	now    atomic.Pointer[view] // what is durable
 
 	wake    chan struct{} // holds one token while queue is not empty
@@ -89,11 +94,10 @@ type Ledger struct {
 
 	// Of the writer's goroutine alone.
 	clock    *clock
-	texts    map[store.Commitment]string // handles
-	snapshot store.Index                 // size of the last snapshot, or of the one being saved
-	every    store.Index                 // snapshotEvery
-	saved    chan struct{}               // closed when no snapshot is being saved
-	unsaved  bool                        // the last could not be saved; valid once saved is closed
+	snapshot store.Index   // size of the last snapshot, or of the one being saved
+	every    store.Index   // snapshotEvery
+	saved    chan struct{} // closed when no snapshot is being saved
+	unsaved  bool          // the last could not be saved; valid once saved is closed
 }
 
 // A view is one durable moment of the ledger; it never changes.
@@ -157,7 +161,7 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		changed: make(chan struct{}),
-		texts:   map[store.Commitment]string{},
+		texts:   &texts{known: map[store.Commitment]string{}},
 		clock:   newClock(c.Now, c.Uptime),
 	}
 	v := &view{state: s}
@@ -167,12 +171,14 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 		}
 	} else {
 		v.tree, v.checkpoint = loaded.tree, loaded.checkpoint
-		l.texts, l.snapshot = loaded.texts, loaded.snapshot
+		l.snapshot = loaded.snapshot
+		l.texts.replace(loaded.texts)
 	}
 	l.now.Store(v)
 	l.every, l.saved = snapshotEvery, make(chan struct{})
 	close(l.saved)
-	go l.write() // ended by Close, or by an append that is uncertain
+	l.keeper = keep(l, cmp.Or(c.keepEvery, keepEvery)) // ended by the writer
+	go l.write()                                       // ended by Close, or by an append that is uncertain
 	return l, nil
 }
 
