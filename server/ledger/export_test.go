@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/vaultpam/vaultpam/store"
+import (
+	"time"
+
+	"github.com/vaultpam/vaultpam/store"
+)
 
 // Waiting returns how many commands wait for the writer.
 func (l *Ledger) Waiting() int {
@@ -20,8 +24,8 @@ func (l *Ledger) Remembered() int {
 func (l *Ledger) SnapshotEvery(entries store.Index) { l.every = entries }
 
 // KeepEvery returns a configuration in which a snapshot of the past is kept after
-// so many entries.
+// so many entries, without rests between.
 func KeepEvery(c Config, entries store.Index) Config {
-	c.keepEvery = entries
+	c.keepEvery, c.longestRest = entries, time.Nanosecond
 	return c
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ const (
 type keeper struct {
 	l     *Ledger
 	every store.Index
+	rest  time.Duration // the longest
 	wake  chan struct{} // holds a token while there may be something to do
 	over  chan struct{} // closed when run has ended
 	end   context.CancelFunc
@@ -46,15 +48,18 @@ type keeper struct {
 	low    store.Index          // up to here nothing is missing
 }
 
-// keep starts the keeper of a ledger that is otherwise complete. stop ends it.
-func keep(l *Ledger, every store.Index) *keeper {
-	ctx, cancel := context.WithCancel(context.Background())
-	k := &keeper{
-		l: l, every: every, wake: make(chan struct{}, 1), over: make(chan struct{}), end: cancel,
-		size: l.now.Load().state.Next(),
+func newKeeper(l *Ledger) *keeper {
+	return &keeper{
+		l: l, every: cmp.Or(l.keepEvery, keepEvery), rest: cmp.Or(l.longestRest, longestRest),
+		wake: make(chan struct{}, 1), over: make(chan struct{}), size: l.now.Load().state.Next(),
 	}
+}
+
+// begin starts the goroutine that keeps. stop ends it.
+func (k *keeper) begin() {
+	ctx, cancel := context.WithCancel(context.Background())
+	k.end = cancel
 	go k.run(ctx) // ended by stop
-	return k
 }
 
 func (k *keeper) stop() {
@@ -122,26 +127,23 @@ func (k *keeper) run(ctx context.Context) {
 	var last past // what was folded last
 	pause := firstPause
 	for ctx.Err() == nil {
-		before, began := k.l.now.Load(), k.l.Now()
-		worked, err := k.work(ctx, &last)
-		switch {
-		case ctx.Err() != nil:
-		case err != nil:
-			k.l.Log.Warn("a snapshot of the past could not be kept", "error", err)
-			last = past{}
-			wait(ctx, nil, pause)
-			pause = min(2*pause, longestPause)
-		case worked:
-			rest := k.l.Now().Sub(began) * restIdle
-			if k.l.now.Load() != before {
-				rest *= restBusy
-			}
-			wait(ctx, nil, min(rest, longestRest))
-			pause = firstPause
-		default:
+		state, size, err := k.due(ctx)
+		if err == nil && size == 0 {
 			last = past{}
 			wait(ctx, k.wake, 0)
+			continue
 		}
+		var rest time.Duration
+		if err == nil {
+			rest, err = k.work(ctx, state, size, &last)
+		}
+		if err != nil && ctx.Err() == nil {
+			k.l.Log.Warn("a snapshot of the past could not be kept", "error", err)
+			last, rest, pause = past{}, pause, min(2*pause, longestPause)
+		} else if err == nil {
+			pause = firstPause
+		}
+		wait(ctx, nil, rest)
 	}
 }
 
@@ -163,30 +165,39 @@ func wait(ctx context.Context, wake <-chan struct{}, d time.Duration) {
 	}
 }
 
-// work keeps one snapshot, if one is to be kept.
-func (k *keeper) work(ctx context.Context, last *past) (worked bool, err error) {
-	state, size, err := k.due(ctx)
-	if err != nil || size == 0 {
-		return false, err
+// work keeps the snapshot of a size and returns for how long to rest then.
+func (k *keeper) work(ctx context.Context, state access.State, size store.Index, last *past) (time.Duration, error) {
+	before, began := k.l.now.Load(), k.l.Now()
+	if err := k.make(ctx, state, size, last); err != nil {
+		return 0, err
 	}
+	rest := restIdle * k.l.Now().Sub(began)
+	if k.l.now.Load() != before {
+		rest *= restBusy
+	}
+	return min(rest, k.rest), nil
+}
+
+// make keeps a state that the writer passed, or else folds on from the last one.
+func (k *keeper) make(ctx context.Context, state access.State, size store.Index, last *past) (err error) {
 	if state.Next() == size {
 		p := past{state: state}
-		if p.tree, err = store.OpenTree(uint64(size), store.Hashes(ctx, k.l.Backend)); err == nil {
-			err = k.save(ctx, p)
+		if p.tree, err = store.OpenTree(uint64(size), store.Hashes(ctx, k.l.Backend)); err != nil {
+			return err
 		}
-		return true, err
+		return k.save(ctx, p)
 	}
 	p := *last
 	if p.tree == nil || p.state.Next() > size || size-p.state.Next() > k.every {
 		if p, err = k.l.nearest(ctx, size); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if p, err = k.l.advance(ctx, p, size, keepAhead); err != nil {
-		return false, err
+		return err
 	}
 	*last = p
-	return true, k.save(ctx, p)
+	return k.save(ctx, p)
 }
 
 // due returns what is to be kept next: its size, 0 where nothing is, and its state

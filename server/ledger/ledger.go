@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -40,7 +39,9 @@ type Config struct {
 	Uptime func() time.Duration
 	Log    *slog.Logger
 
-	keepEvery store.Index // 0: keepEvery
+	// What a test may set; 0: the constants of these names.
+	keepEvery   store.Index
+	longestRest time.Duration
 }
 
 func (c Config) check() error {
@@ -177,8 +178,9 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 	l.now.Store(v)
 	l.every, l.saved = snapshotEvery, make(chan struct{})
 	close(l.saved)
-	l.keeper = keep(l, cmp.Or(c.keepEvery, keepEvery)) // ended by the writer
-	go l.write()                                       // ended by Close, or by an append that is uncertain
+	l.keeper = newKeeper(l)
+	l.keeper.begin() // ended by the writer
+	go l.write()     // ended by Close, or by an append that is uncertain
 	return l, nil
 }
 
