@@ -329,7 +329,13 @@ func (c *Client) Grants(ctx context.Context) ([]api.Grant, error) {
 	return call[[]api.Grant](ctx, c, request{route: api.RouteGrants})
 }
 
-// AddGrant adds a grant and returns it with its ID.
+// LabelTarget gives a target labels, KEY=VALUE joined by commas, in place of its own.
+func (c *Client) LabelTarget(ctx context.Context, name store.TargetName, labels string) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteTargetLabels, path: []string{string(name)}, body: api.LabelsRequest{Labels: labels}})
+	return err
+}
+
+// AddGrant adds a grant or a guardrail and returns it with its ID.
 func (c *Client) AddGrant(ctx context.Context, g api.Grant) (api.Grant, error) {
 	return call[api.Grant](ctx, c, request{route: api.RouteGrantAdd, body: g})
 }

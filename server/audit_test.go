@@ -148,6 +148,8 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return store.UserID{}, e.Index
 	case *store.TargetRemoved:
 		return store.UserID{}, v.Target
+	case *store.TargetLabelled:
+		return store.UserID{}, v.Target
 	case *store.GrantAdded:
 		return v.User, v.Target
 	case *store.CertificateIssued:

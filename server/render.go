@@ -183,7 +183,7 @@ func (v *view) describe() {
 		v.say("%s is linked to an account of the company's provider", v.r.handle(v.ctx, e.User))
 	case *store.GroupAdded, *store.GroupRenamed, *store.GroupRemoved, *store.MemberAdded, *store.MemberRemoved:
 		v.group()
-	case *store.TargetAdded, *store.TargetRemoved:
+	case *store.TargetAdded, *store.TargetRemoved, *store.TargetLabelled:
 		v.host()
 	case *store.TargetChecked, *store.TargetClosed, *store.TargetReopened:
 		v.doors()
@@ -271,23 +271,13 @@ func (v *view) host() {
 		v.say("target %s at %s was added", e.Name, e.Address)
 	case *store.TargetRemoved:
 		v.say("target %s was removed", v.r.target(v.ctx, e.Target))
-	}
-}
-
-func (v *view) grant() {
-	switch e := v.e.Event.(type) {
-	case *store.GrantAdded:
-		v.fields["logins"], v.fields["from"], v.fields["until"] = texts(e.Logins), stamp(e.From), stamp(e.Until)
-		touch := ""
-		if e.Touch != 0 {
-			v.fields["touch_minutes"] = e.Touch
-			touch = fmt.Sprintf(", with a touch in the %d minutes before", e.Touch)
+	case *store.TargetLabelled:
+		v.fields["labels"] = e.Labels.String()
+		if len(e.Labels) == 0 {
+			v.say("target %s has no labels any more", v.r.target(v.ctx, e.Target))
+			return
 		}
-		v.say("%s may log in to %s as %s%s%s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target),
-			strings.Join(texts(e.Logins), ", "), until(e.Until), touch)
-	case *store.GrantRemoved:
-		v.fields["grant"] = uint64(e.Grant)
-		v.say("grant %d of %s for %s was removed", e.Grant, v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target))
+		v.say("target %s has the labels %s", v.r.target(v.ctx, e.Target), e.Labels)
 	}
 }
 

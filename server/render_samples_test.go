@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"errors"
 	"time"
 
 	"github.com/vaultpam/vaultpam/store"
@@ -17,6 +18,13 @@ func (s *site) samples() []store.Event {
 	user, source := in.User, in.Source
 	target, grant, parent := last(store.TypeTargetAdded).Index, last(store.TypeGrantAdded).Index, last(store.TypeCertificateIssued).Index
 	group := last(store.TypeGroupAdded).Index
+	selector, err := store.ParseSelector("env=prod,role in (db,cache)")
+	labels, err2 := store.ParseTargetLabels("env=prod,role=db")
+	purposes, err3 := store.ParsePurposes("shell; sftp=read-only")
+	hours, err4 := store.ParseHours("Mon-Fri 08:00-18:00 Europe/Berlin")
+	if err := errors.Join(err, err2, err3, err4); err != nil {
+		s.t.Fatal(err)
+	}
 	session := store.SessionID{1, 2, 3, 4, 5, 6, 0x47, 8, 0x89, 10, 11, 12, 13, 14, 15, 16}
 	until := store.At(time.Date(2026, 8, 2, 18, 0, 0, 0, time.UTC))
 	return []store.Event{
@@ -59,7 +67,14 @@ func (s *site) samples() []store.Event {
 		},
 		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"deploy", "root"}},
 		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, From: store.At(s.clock.now()), Until: until},
-		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, Touch: 15},
+		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, Conditions: store.Conditions{Passkey: 15}},
+		&store.GrantAdded{Group: group, Targets: selector, Logins: []store.Login{"root"}, For: purposes, Hours: hours, Until: until,
+			Conditions: store.Conditions{Reason: true, Ticket: "INC-[0-9]+", Approvals: 2, Approvers: group, Passkey: 15, Longest: 480}},
+		&store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, Until: until, Request: 21, Base: grant},
+		&store.GrantAdded{Targets: selector, Logins: []store.Login{}, Forbids: true, For: store.Purposes{{Purpose: store.PurposeDirect, Limits: []string{}}}},
+		&store.GrantAdded{Group: group, Target: target, Logins: []store.Login{"root"}, Forbids: true},
+		&store.TargetLabelled{Target: target, Labels: labels},
+		&store.TargetLabelled{Target: target, Labels: store.TargetLabels{}},
 		&store.GrantRemoved{User: user, Target: target, Grant: grant},
 		last(store.TypeCertificateIssued).Event,
 		&store.CertificateIssued{

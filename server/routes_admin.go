@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net"
-	"strconv"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -156,7 +155,7 @@ func (n *Node) allTargets(context.Context, call, api.Empty) ([]api.TargetDetail,
 }
 
 func wireTarget(t access.Target) api.TargetDetail {
-	d := api.TargetDetail{ID: uint64(t.Entry), Name: string(t.Name), Address: t.Address, Egress: t.Egress, Logins: texts(t.Logins), Check: wireSummary(t.Check)}
+	d := api.TargetDetail{ID: uint64(t.Entry), Name: string(t.Name), Address: t.Address, Egress: t.Egress, Logins: texts(t.Logins), Labels: t.Labels.String(), Check: wireSummary(t.Check)}
 	for _, blob := range t.HostKeys {
 		if key, err := ssh.ParsePublicKey(blob); err == nil {
 			d.HostKeys = append(d.HostKeys, authorized(key))
@@ -241,62 +240,5 @@ func (n *Node) egress(ctx context.Context, address string) (string, error) {
 
 func (n *Node) removeTarget(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
 	_, err := n.ledger.Do(ctx, access.RemoveTarget{By: c.caller, Name: store.TargetName(c.param("name"))})
-	return api.Empty{}, err
-}
-
-func (n *Node) grants(context.Context, call, api.Empty) ([]api.Grant, error) {
-	s, grants := n.ledger.State(), []api.Grant{}
-	for g := range s.Grants() {
-		grants = append(grants, wireGrant(s, g))
-	}
-	return grants, nil
-}
-
-func wireGrant(s access.State, g access.Grant) api.Grant {
-	u, _ := s.User(g.User)
-	t, _ := s.Target(g.Target)
-	return api.Grant{
-		ID: uint64(g.Entry), User: string(u.Handle), Target: string(t.Name), Logins: texts(g.Logins),
-		From: g.From.Time(), Until: g.Until.Time(), Touch: g.Touch,
-	}
-}
-
-func (n *Node) addGrant(ctx context.Context, c call, q api.Grant) (api.Grant, error) {
-	add := access.AddGrant{By: c.caller, User: store.Handle(q.User), Target: store.TargetName(q.Target), Logins: q.Logins, Touch: q.Touch}
-	var err error
-	if add.From, err = moment("from", q.From); err != nil {
-		return api.Grant{}, err
-	}
-	if add.Until, err = moment("until", q.Until); err != nil {
-		return api.Grant{}, err
-	}
-	r, err := n.ledger.Do(ctx, add)
-	if err != nil {
-		return api.Grant{}, err
-	}
-	e := r.Events[0].(*store.GrantAdded)
-	return wireGrant(n.ledger.State(), access.Grant{
-		Entry: r.First, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until, Touch: e.Touch,
-	}), nil
-}
-
-// moment is a time of a request. In an entry 0 means that there is none, so that
-// the Unix epoch, which programs write for nothing, would be a grant for ever.
-func moment(field string, t time.Time) (store.Millis, error) {
-	if t.IsZero() {
-		return 0, nil
-	}
-	if t.Year() < 1971 || t.Year() > 9999 {
-		return 0, api.NewError(api.KindInvalid, "leave it out for none", "%s: %s is no time for a grant", field, t.Format(time.RFC3339))
-	}
-	return store.At(t), nil
-}
-
-func (n *Node) removeGrant(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
-	id, err := strconv.ParseUint(c.param("id"), 10, 63)
-	if err != nil {
-		return api.Empty{}, api.NewError(api.KindInvalid, "vaultpam admin grant ls", "a grant's ID is a number")
-	}
-	_, err = n.ledger.Do(ctx, access.RemoveGrant{By: c.caller, Grant: store.Index(id)})
 	return api.Empty{}, err
 }

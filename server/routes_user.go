@@ -69,7 +69,7 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteAllTargets, n.allTargets),
 		on(n, api.RouteScan, n.scan),
 		on(n, api.RouteTargetAdd, n.addTarget),
-		on(n, api.RouteTargetRemove, n.removeTarget),
+		on(n, api.RouteTargetRemove, n.removeTarget), on(n, api.RouteTargetLabels, n.labelTarget),
 		on(n, api.RouteCheck, n.check),
 		on(n, api.RouteLastCheck, n.lastCheck),
 		on(n, api.RouteClosing, n.closing),

@@ -74,6 +74,8 @@ func checkEvent(e Event) error {
 	case *TargetAdded:
 		_, err := ParseTargetName(string(e.Name))
 		return errors.Join(err, check(want{len(e.HostKeys) > 0, "a pinned host key"}), checkLogins(e.Logins))
+	case *TargetLabelled:
+		return errors.Join(check(want{e.Target != 0, "a target"}), e.Labels.Check())
 	case *TargetChecked:
 		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"},
 			want{e.Doors+e.Unread <= MaxDoors && e.New <= e.Doors && e.Gone <= MaxDoors, "counts of one report"})
@@ -83,7 +85,7 @@ func checkEvent(e Event) error {
 	case *TargetReopened:
 		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"})
 	case *GrantAdded:
-		return errors.Join(checkLogins(e.Logins), check(want{e.Touch <= MaxTouch, "a touch within 1440 minutes"}))
+		return e.check()
 	case *CertificateIssued:
 		target := e.Kind == CertificateTarget
 		var err error

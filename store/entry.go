@@ -264,6 +264,8 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(TargetAdded), nil
 	case TypeTargetRemoved:
 		return new(TargetRemoved), nil
+	case TypeTargetLabelled:
+		return new(TargetLabelled), nil
 	case TypeTargetChecked:
 		return new(TargetChecked), nil
 	case TypeTargetClosed:

@@ -39,6 +39,7 @@ const (
 	TypeMemberRemoved     EventType = "member.removed"
 	TypeTargetAdded       EventType = "target.added"
 	TypeTargetRemoved     EventType = "target.removed"
+	TypeTargetLabelled    EventType = "target.labelled"
 	TypeTargetChecked     EventType = "target.checked"
 	TypeTargetClosed      EventType = "target.closed"
 	TypeTargetReopened    EventType = "target.reopened"
@@ -219,23 +220,8 @@ type TargetReopened struct {
 	Session SessionID `cbor:"2,keyasint"`
 }
 
-// GrantAdded allows a user some logins of a target, named by its entry's index.
-// Touch asks for a touch of a passkey that is at most so many minutes old when a
-// session starts; 0 asks for none.
-type GrantAdded struct {
-	User   UserID  `cbor:"1,keyasint"`
-	Target Index   `cbor:"2,keyasint"`
-	Logins []Login `cbor:"3,keyasint"`
-	From   Millis  `cbor:"4,keyasint,omitempty"`
-	Until  Millis  `cbor:"5,keyasint,omitempty"`
-	Touch  uint64  `cbor:"6,keyasint,omitempty"`
-}
-
-// MaxTouch is the longest that a touch may be asked to be ago, in minutes: what is
-// older is a sign-in.
-const MaxTouch = 24 * 60
-
-// GrantRemoved takes a grant back before its end.
+// GrantRemoved takes a grant or a guardrail back before its end. User and Target
+// are those of the grant, zero where it has none.
 type GrantRemoved struct {
 	User   UserID `cbor:"1,keyasint"`
 	Target Index  `cbor:"2,keyasint"`
@@ -264,6 +250,7 @@ type CertificateIssued struct {
 // Grant are the indexes of the entries that allowed it, Ends the moment at which
 // the relay will end it. A session that the server opened for an errand of its
 // own has no user, certificate and grant; its entry's actor is who wanted it.
+// Touched is when its person had last touched a passkey, 0 for never.
 type SessionStarted struct {
 	Session     SessionID  `cbor:"1,keyasint"`
 	User        UserID     `cbor:"2,keyasint"`
@@ -275,6 +262,7 @@ type SessionStarted struct {
 	Source      Commitment `cbor:"8,keyasint"`
 	Ends        Millis     `cbor:"9,keyasint,omitempty"`
 	Errand      Errand     `cbor:"10,keyasint,omitempty"`
+	Touched     Millis     `cbor:"11,keyasint,omitempty"`
 }
 
 // SessionRefused says that a signed-in user asked for a session and why it did
@@ -324,7 +312,6 @@ func (*TargetRemoved) EventType() EventType     { return TypeTargetRemoved }
 func (*TargetChecked) EventType() EventType     { return TypeTargetChecked }
 func (*TargetClosed) EventType() EventType      { return TypeTargetClosed }
 func (*TargetReopened) EventType() EventType    { return TypeTargetReopened }
-func (*GrantAdded) EventType() EventType        { return TypeGrantAdded }
 func (*GrantRemoved) EventType() EventType      { return TypeGrantRemoved }
 func (*CertificateIssued) EventType() EventType { return TypeCertificateIssued }
 func (*SessionStarted) EventType() EventType    { return TypeSessionStarted }

@@ -72,7 +72,6 @@ func examples() []*store.Entry {
 			Counter: 8, Key: store.ClientKey(hash), Machine: commitment},
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 39, Kind: store.FactorPasskey, Counter: 9, Source: commitment},
 		&store.SignInConfirmed{User: user, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_669, Source: commitment},
-		&store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}, Touch: 15},
 		&store.UserContact{User: user, Email: commitment},
 		&store.UserContact{User: user},
 		&store.RecoveryBegun{User: user, Ready: 1_700_000_086_400},
@@ -90,6 +89,14 @@ func examples() []*store.Entry {
 			Key: store.ClientKey(hash), SSO: 52, SID: hash},
 		&store.SignInSucceeded{User: user, Factor: 39, Kind: store.FactorPasskey, Token: hash, Expires: 1_800_000_000_000, Source: commitment,
 			Counter: 10, Key: store.ClientKey(hash), SSO: 52},
+		&store.GrantAdded{
+			User: user, Target: 9, Logins: []store.Login{"root"}, Request: 50, Base: 11,
+			For: store.DefaultPurposes(), Hours: must(store.ParseHours("Mon-Fri 08:00-18:00 Europe/Berlin")),
+			Conditions: store.Conditions{Reason: true, Ticket: "INC-[0-9]+", Approvals: 2, Approvers: 60, Passkey: 15, Longest: 480},
+		},
+		&store.GrantAdded{Group: 60, Logins: []store.Login{}, Targets: must(store.ParseSelector("env=prod,role in (cache,db)")), Forbids: true},
+		&store.TargetLabelled{Target: 9, Labels: must(store.ParseTargetLabels("env=prod,role=db"))},
+		&store.TargetLabelled{Target: 9, Labels: store.TargetLabels{}},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))
@@ -99,6 +106,13 @@ func examples() []*store.Entry {
 		}
 	}
 	return entries
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // eventTypes returns the event types that the package's source declares, so

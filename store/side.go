@@ -51,6 +51,8 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.Target = e.Index
 	case *TargetRemoved:
 		r.Target = v.Target
+	case *TargetLabelled:
+		r.Target = v.Target
 	case *TargetChecked:
 		r.Target = v.Target
 	case *TargetClosed:

@@ -85,6 +85,9 @@ const (
 	RefusedForgery   Refusal = "certificate-not-in-ledger"
 	RefusedNotActive Refusal = "user-removed"
 	RefusedTouch     Refusal = "touch-needed"
+	RefusedHours     Refusal = "outside-hours"
+	RefusedGuardrail Refusal = "forbidden"
+	RefusedRequest   Refusal = "request-needed"
 )
 
 // An EndReason is why a session ended.
@@ -97,6 +100,12 @@ const (
 	EndedByTarget EndReason = "closed-by-target"
 	// EndedByGrant: the grant ended or was removed.
 	EndedByGrant EndReason = "grant-ended"
+	// EndedByHours: the grant's weekly hours closed.
+	EndedByHours EndReason = "hours-closed"
+	// EndedByGuardrail: a guardrail forbids the session.
+	EndedByGuardrail EndReason = "forbidden"
+	// EndedByLength: the session lasted as long as its grant lets one.
+	EndedByLength EndReason = "longest-session"
 	// EndedByShutdown: the relay was stopped.
 	EndedByShutdown EndReason = "relay-stopped"
 	// EndedByRecorder: the recording could not go on.
@@ -145,11 +154,12 @@ func (e Errand) valid() bool          { return known(e, ErrandCheck, ErrandClose
 
 func (r Refusal) valid() bool {
 	return known(r, RefusedNoTarget, RefusedNoGrant, RefusedNotYet, RefusedEnded, RefusedLogin,
-		RefusedNoSignIn, RefusedForgery, RefusedNotActive, RefusedTouch)
+		RefusedNoSignIn, RefusedForgery, RefusedNotActive, RefusedTouch,
+		RefusedHours, RefusedGuardrail, RefusedRequest)
 }
 
 func (r EndReason) valid() bool {
-	return known(r, EndedByUser, EndedByTarget, EndedByGrant, EndedByShutdown, EndedByRecorder,
+	return known(r, EndedByUser, EndedByTarget, EndedByGrant, EndedByHours, EndedByGuardrail, EndedByLength, EndedByShutdown, EndedByRecorder,
 		EndedUnreachable, EndedHostKey, EndedRefusedByTarget, EndedRelayFailed,
 		EndedInterrupted)
 }

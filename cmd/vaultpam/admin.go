@@ -6,9 +6,9 @@ func (a *app) adminCommand() *cobra.Command {
 	return group("admin", "add and remove people, groups, targets and grants",
 		group("user", "people", a.userAddCommand(), a.userLsCommand(), a.userInviteCommand(), a.userEmailCommand(), a.userRmCommand(), a.userSSOCommand()),
 		a.groupCommand(),
-		group("target", "hosts", a.targetAddCommand(), a.targetLsCommand(), a.targetRmCommand(),
+		group("target", "hosts", a.targetAddCommand(), a.targetLsCommand(), a.targetRmCommand(), a.targetLabelCommand(),
 			a.targetCheckCommand(), a.targetCloseCommand()),
 		group("recovery", "the recovery of an administrator", a.adminRecoveryShowCommand(), a.adminRecoveryStopCommand()),
-		group("grant", "who may reach what", a.grantAddCommand(), a.grantLsCommand(), a.grantRmCommand()),
+		group("grant", "who may reach what", a.grantAddCommand(), a.grantForbidCommand(), a.grantLsCommand(), a.grantRmCommand()),
 	)
 }

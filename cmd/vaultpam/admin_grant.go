@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,106 +11,131 @@ import (
 	"github.com/vaultpam/vaultpam/server/api"
 )
 
-// A grantFlags says what a grant allows.
-type grantFlags struct {
-	logins            []string
-	from, until, span string
-	touch             time.Duration
-	json              bool
-}
-
 func (a *app) grantAddCommand() *cobra.Command {
 	var flags grantFlags
 	cmd := &cobra.Command{
-		Use:     "add HANDLE TARGET",
-		Short:   "let a person reach a target",
-		Example: "  vaultpam admin grant add carol db1 --login root --for 2h",
-		Args:    wantArgs("HANDLE", "TARGET"),
+		Use:   "add [HANDLE] [TARGET]",
+		Short: "let a person or a group reach a target, or the targets with some labels",
+		Long: `Let a person or a group reach a target, or the targets with some labels.
+
+HANDLE is left out with --group, TARGET with --targets. A grant with --reason,
+--ticket or --approvals opens nothing by itself: what it says can be requested
+with vaultpam request.`,
+		Example: `  vaultpam admin grant add carol db1 --login root --for 2h
+  vaultpam admin grant add --group dba --targets env=prod,role=db --login postgres --hours "Mon-Fri 08:00-18:00 Europe/Berlin"
+  vaultpam admin grant add ci web1 --login deploy --for ansible
+  vaultpam admin grant add --group dba --targets env=prod --login root --reason --approvals 1 --approvers leads`,
+		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g, err := a.grant(cmd, args, flags)
 			if err != nil {
 				return err
 			}
-			n, err := a.signedIn(cmd.Context())
-			if err != nil {
+			if g.Logins, err = parseLogins(cmd, flags.logins); err != nil {
 				return err
 			}
-			added, err := n.client.AddGrant(cmd.Context(), g)
-			if err != nil {
-				return err
-			}
-			if flags.json {
-				return printJSON(a.Stdout, added)
-			}
-			a.say("grant %d: %s may reach %s as %s%s", added.ID, g.User, g.Target, strings.Join(g.Logins, ", "), a.span(g))
-			return nil
+			return a.addGrant(cmd, g, flags, func(g api.Grant) string {
+				return fmt.Sprintf("%s may reach %s as %s%s%s", subjectText(g), whereText(g), strings.Join(g.Logins, ", "), purposesText(g), a.span(g))
+			})
 		},
 	}
-	cmd.Flags().StringSliceVar(&flags.logins, "login", nil, "`ACCOUNT` on the target; may be given several times")
-	cmd.Flags().StringVar(&flags.from, "from", "", "from `WHEN` on: 2006-01-02, 2006-01-02T15:04 (default: now)")
-	cmd.Flags().DurationVar(&flags.touch, "touch", 0, "ask for a touch of a passkey that is at most this `DURATION` ago: 15m")
-	cmd.Flags().StringVar(&flags.until, "until", "", "until `WHEN` (default: until it is removed)")
-	cmd.Flags().StringVar(&flags.span, "for", "", "for this long from its beginning, `DURATION`: 2h, 5d")
-	jsonFlag(cmd, &flags.json)
+	flags.add(cmd)
+	flags.conditions(cmd)
 	return cmd
 }
 
-func (a *app) grant(cmd *cobra.Command, args []string, flags grantFlags) (g api.Grant, err error) {
-	usage := func(err error) (api.Grant, error) {
-		return api.Grant{}, &usageError{command: cmd.CommandPath(), why: client.Clean(err.Error())}
+func (a *app) grantForbidCommand() *cobra.Command {
+	var flags grantFlags
+	cmd := &cobra.Command{
+		Use:   "forbid [HANDLE] [TARGET]",
+		Short: "add a guardrail, which is stronger than every grant",
+		Long: `Add a guardrail: what it forbids, no grant allows, now or later.
+
+HANDLE is left out with --group or --everybody, TARGET with --targets. Without
+--login it forbids all logins, without --for everything.`,
+		Example: `  vaultpam admin grant forbid --everybody --targets env=prod --for "agent-forward; direct"
+  vaultpam admin grant forbid --group contractors db1 --login root`,
+		Args: cobra.MaximumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			g, err := a.grant(cmd, args, flags)
+			if err != nil {
+				return err
+			}
+			g.Forbids = true
+			if len(flags.logins) > 0 {
+				if g.Logins, err = parseLogins(cmd, flags.logins); err != nil {
+					return err
+				}
+			}
+			return a.addGrant(cmd, g, flags, func(g api.Grant) string {
+				return fmt.Sprintf("%s may not %s%s", subjectText(g), forbiddenText(g), a.span(g))
+			})
+		},
 	}
-	handle, err := parseHandle(cmd, args[0])
-	if err != nil {
-		return api.Grant{}, err
-	}
-	target, err := parseTarget(cmd, args[1])
-	if err != nil {
-		return api.Grant{}, err
-	}
-	g = api.Grant{User: string(handle), Target: string(target)}
-	if g.Logins, err = parseLogins(cmd, flags.logins); err != nil {
-		return api.Grant{}, err
-	}
-	if flags.from != "" {
-		if g.From, err = parseMoment(flags.from, a.Zone); err != nil {
-			return usage(err)
-		}
-	}
-	if flags.until != "" {
-		if g.Until, err = parseMoment(flags.until, a.Zone); err != nil {
-			return usage(err)
-		}
-	}
-	if flags.span != "" && flags.until != "" {
-		return usage(errors.New("--until and --for: want one of them"))
-	}
-	if flags.span != "" {
-		d, err := parseDuration(flags.span)
-		if err != nil {
-			return usage(err)
-		}
-		begin := g.From
-		if begin.IsZero() {
-			begin = a.Now()
-		}
-		g.Until = begin.Add(d)
-	}
-	if flags.touch < 0 || flags.touch != flags.touch.Truncate(time.Minute) {
-		return usage(errors.New("--touch: want whole minutes, such as 15m"))
-	}
-	g.Touch = uint64(flags.touch / time.Minute)
-	g.From, g.Until = stored(g.From), stored(g.Until)
-	return g, nil
+	flags.add(cmd)
+	cmd.Flags().BoolVar(&flags.everybody, "everybody", false, "for all users, now and later")
+	return cmd
 }
 
-// stored is a moment as the ledger keeps it: UTC, in milliseconds.
-func stored(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
+func (a *app) addGrant(cmd *cobra.Command, g api.Grant, flags grantFlags, sentence func(api.Grant) string) error {
+	n, err := a.signedIn(cmd.Context())
+	if err != nil {
+		return err
 	}
-	return t.UTC().Truncate(time.Millisecond)
+	added, err := n.client.AddGrant(cmd.Context(), g)
+	if err != nil {
+		return err
+	}
+	if flags.json {
+		return printJSON(a.Stdout, added)
+	}
+	kind := "grant"
+	if added.Forbids {
+		kind = "guardrail"
+	}
+	a.say("%s %d: %s", kind, added.ID, client.Clean(sentence(added)))
+	return nil
 }
 
+func subjectText(g api.Grant) string {
+	switch {
+	case g.User != "":
+		return g.User
+	case g.Group != "":
+		return "group " + g.Group
+	}
+	return "everybody"
+}
+
+func whereText(g api.Grant) string {
+	switch g.Targets {
+	case "":
+		return g.Target
+	case "*":
+		return "every target"
+	}
+	return "targets with " + g.Targets
+}
+
+func purposesText(g api.Grant) string {
+	if g.For == "" {
+		return ""
+	}
+	return " for " + g.For
+}
+
+func forbiddenText(g api.Grant) string {
+	as := ""
+	if len(g.Logins) > 0 {
+		as = " as " + strings.Join(g.Logins, ", ")
+	}
+	if g.For == "" {
+		return "log in to " + whereText(g) + as
+	}
+	return "use " + g.For + " on " + whereText(g) + as
+}
+
+// span says when and under which conditions a grant holds.
 func (a *app) span(g api.Grant) string {
 	s := ""
 	if !g.From.IsZero() {
@@ -121,29 +144,60 @@ func (a *app) span(g api.Grant) string {
 	if !g.Until.IsZero() {
 		s += " until " + a.local(g.Until)
 	}
-	switch g.Touch {
-	case 0:
-	case 1:
-		s += ", with a touch in the minute before"
-	default:
-		s += fmt.Sprintf(", with a touch in the %d minutes before", g.Touch)
+	for _, c := range append(hoursText(g), conditionsText(g.Conditions)...) {
+		s += ", " + c
 	}
 	return s
 }
 
-func touchText(g api.Grant) string {
-	if g.Touch == 0 {
-		return ""
+func hoursText(g api.Grant) []string {
+	if g.Hours == "" {
+		return nil
 	}
-	return fmt.Sprintf("%dm", g.Touch)
+	return []string{g.Hours}
+}
+
+// conditionsText are the conditions in words, nothing where there are none.
+func conditionsText(c api.Conditions) []string {
+	var all []string
+	if c.Reason {
+		all = append(all, "with a reason")
+	}
+	if c.Ticket != "" {
+		all = append(all, "with a ticket like "+c.Ticket)
+	}
+	if c.Approvals != 0 {
+		all = append(all, fmt.Sprintf("approved by %d of group %s", c.Approvals, c.Approvers))
+	}
+	switch c.Passkey {
+	case 0:
+	case 1:
+		all = append(all, "with a touch in the minute before")
+	default:
+		all = append(all, fmt.Sprintf("with a touch in the %d minutes before", c.Passkey))
+	}
+	if c.Longest != 0 {
+		all = append(all, fmt.Sprintf("sessions of %d minutes at most", c.Longest))
+	}
+	return all
 }
 
 func (a *app) grantLsCommand() *cobra.Command {
 	return listing[api.Grant]{
-		use: "ls", short: "list all grants", ask: (*client.Client).Grants,
-		head: []string{"id", "user", "target", "logins", "from", "until", "touch"},
+		use: "ls", short: "list all grants and guardrails", ask: (*client.Client).Grants,
+		head: []string{"id", "who", "targets", "logins", "for", "from", "until", "conditions"},
 		row: func(_ *node, g api.Grant) []string {
-			return []string{strconv.FormatUint(g.ID, 10), g.User, g.Target, strings.Join(g.Logins, ","), a.local(g.From), a.local(g.Until), touchText(g)}
+			who, what := subjectText(g), g.For
+			if g.Forbids {
+				who = "not " + who
+			}
+			if g.Forbids && what == "" {
+				what = "everything"
+			}
+			return []string{
+				strconv.FormatUint(g.ID, 10), who, whereText(g), strings.Join(g.Logins, ","), what, a.local(g.From), a.local(g.Until),
+				strings.Join(append(hoursText(g), conditionsText(g.Conditions)...), ", "),
+			}
 		},
 	}.command(a)
 }
@@ -151,7 +205,7 @@ func (a *app) grantLsCommand() *cobra.Command {
 func (a *app) grantRmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm ID",
-		Short: "take a grant back",
+		Short: "take a grant or a guardrail back",
 		Args:  wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseIndex(cmd.CommandPath(), args[0])

@@ -13,9 +13,9 @@ import (
 func (a *app) targetLsCommand() *cobra.Command {
 	return listing[api.TargetDetail]{
 		use: "ls", short: "list all targets", ask: (*client.Client).AllTargets,
-		head: []string{"name", "address", "egress", "logins", "other ways in", "checked", "host keys"},
+		head: []string{"name", "address", "egress", "logins", "labels", "other ways in", "checked", "host keys"},
 		row: func(_ *node, t api.TargetDetail) []string {
-			return []string{t.Name, t.Address, t.Egress, strings.Join(t.Logins, ","),
+			return []string{t.Name, t.Address, t.Egress, strings.Join(t.Logins, ","), t.Labels,
 				waysIn(t.Check), a.local(t.Check.Time), firstFingerprint(t.HostKeys)}
 		},
 	}.command(a)

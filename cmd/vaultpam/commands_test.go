@@ -52,7 +52,7 @@ func TestUsage(t *testing.T) {
 		{"admin target add db1 --address db1:22 --login root --host-key /dev/null", "--host-key", "vaultpam help admin target add"},
 		{"admin grant add carol db1", "--login", "vaultpam help admin grant add"},
 		{"admin grant add carol db1 --login root --for 2h --until 2027-01-01", "want one of them", "vaultpam help admin grant add"},
-		{"admin grant add carol db1 --login root --for ever", `"ever" is not a duration`, "vaultpam help admin grant add"},
+		{"admin grant add carol db1 --login root --for ever", `purpose "ever": want one of shell`, "vaultpam help admin grant add"},
 		{"admin grant rm x", `index "x"`, "vaultpam help admin grant rm"},
 		{"", "the picker needs a terminal", "vaultpam help"},
 	} {
@@ -148,7 +148,7 @@ func TestTables(t *testing.T) {
 		"admin user ls": "handle        roles             enrolled  id   e-mail\n" +
 			"carol         engineer,auditor  yes       u:x  carol@example.eu\n" +
 			`dave\x1b[31m  -                 no        u:y  -` + "\n",
-		"admin grant ls":         "id  user  target  logins  from  until  touch\n",
+		"admin grant ls":         "id  who  targets  logins  for  from  until  conditions\n",
 		"admin grant ls --json":  "[]\n",
 		"admin target ls --json": "[]\n",
 		"version":                "vaultpam v0.0.0-test " + systemWords() + "\n",
@@ -170,14 +170,14 @@ func TestAdmin(t *testing.T) {
 	if r.out != s.invitation()+"\n" || !strings.Contains(s.body(api.RouteUserAdd), `{"handle":"dave","roles":["engineer","auditor"]}`) {
 		t.Errorf("stdout %q after %s", r.out, s.body(api.RouteUserAdd))
 	}
-	s.set(api.RouteGrantAdd, api.Grant{ID: 12})
+	s.set(api.RouteGrantAdd, api.Grant{ID: 12, User: "dave", Target: "db1", Logins: []string{"root"}})
 	m.run("admin", "grant", "add", "dave", "db1", "--login", "root", "--from", "2026-12-01", "--for", "2h").want(t, exitOK, "grant 12: dave may reach db1 as root")
 	if got := s.body(api.RouteGrantAdd); !strings.Contains(got, `"from":"2026-12-01T00:00:00Z","until":"2026-12-01T02:00:00Z"`) {
 		t.Errorf("sent %s", got)
 	}
-	s.set(api.RouteGrantAdd, api.Grant{ID: 13, Touch: 15})
+	s.set(api.RouteGrantAdd, api.Grant{ID: 13, User: "dave", Target: "db1", Logins: []string{"root"}, Conditions: api.Conditions{Passkey: 15}})
 	m.run("admin", "grant", "add", "dave", "db1", "--login", "root", "--touch", "15m").want(t, exitOK, "grant 13: dave may reach db1 as root", "with a touch in the 15 minutes before")
-	if got := s.body(api.RouteGrantAdd); !strings.Contains(got, `"touch":15`) {
+	if got := s.body(api.RouteGrantAdd); !strings.Contains(got, `"passkey":15`) {
 		t.Errorf("sent %s", got)
 	}
 	for _, bad := range []string{"90s", "-1m", "soon"} {

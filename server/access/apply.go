@@ -103,6 +103,8 @@ func (a *applier) apply() error {
 		return a.targetAdded(e)
 	case *store.TargetRemoved:
 		return a.targetRemoved(e)
+	case *store.TargetLabelled:
+		return a.targetLabelled(e)
 	case *store.TargetChecked:
 		return a.targetChecked(e)
 	case *store.TargetClosed:
@@ -178,7 +180,9 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 	}
 	a.invitations = a.invitations.drop(u.invitation)
 	for g := range a.GrantsOf(u.ID) {
-		a.dropGrant(g)
+		if g.User == u.ID {
+			a.dropGrant(g)
+		}
 	}
 	if a.pending.User == u.ID {
 		a.pending = PendingRecovery{}
@@ -376,6 +380,16 @@ func (a *applier) targetAdded(e *store.TargetAdded) error {
 	return nil
 }
 
+func (a *applier) targetLabelled(e *store.TargetLabelled) error {
+	t, ok := a.targets.get(e.Target)
+	if !ok {
+		return errors.New("no such target")
+	}
+	t.Labels = e.Labels
+	a.targets = a.targets.set(t.Entry, t)
+	return nil
+}
+
 func (a *applier) targetRemoved(e *store.TargetRemoved) error {
 	t, ok := a.targets.get(e.Target)
 	if !ok {
@@ -392,17 +406,20 @@ func (a *applier) targetRemoved(e *store.TargetRemoved) error {
 }
 
 func (a *applier) grantAdded(e *store.GrantAdded) error {
-	if _, err := a.mustUser(e.User); err != nil {
+	if _, err := a.mustUser(e.User); err != nil && (!e.User.IsZero() || e.Group == 0 && !e.Forbids) {
 		return err
 	}
-	if _, ok := a.targets.get(e.Target); !ok {
+	if _, ok := a.targets.get(e.Target); !ok && e.Target != 0 {
 		return errors.New("no such target")
 	}
-	k := grantKey{e.User, e.Target, a.entry.Index}
-	a.grants = a.grants.set(k, Grant{
-		Entry: k.entry, User: e.User, Target: e.Target, Logins: e.Logins, From: e.From, Until: e.Until, Touch: e.Touch,
-	})
-	a.grantKeys = a.grantKeys.set(k.entry, k)
+	for _, group := range []store.Index{e.Group, e.Conditions.Approvers} {
+		if _, ok := a.groups.get(group); !ok && group != 0 {
+			return errNoGroup
+		}
+	}
+	g := NewGrant(a.entry.Index, e)
+	a.grants = a.grants.set(g.key(), g)
+	a.grantKeys = a.grantKeys.set(g.Entry, g.key())
 	return nil
 }
 
@@ -413,6 +430,11 @@ func (a *applier) grantRemoved(e *store.GrantRemoved) error {
 	}
 	g, _ := a.grants.get(k)
 	a.dropGrant(g)
+	for other := range a.Grants() {
+		if other.Base == g.Entry {
+			a.dropGrant(other)
+		}
+	}
 	return nil
 }
 
@@ -422,7 +444,7 @@ func (a *applier) sessionStarted(e *store.SessionStarted) error {
 	}
 	a.sessions = a.sessions.set(e.Session, Session{
 		ID: e.Session, Entry: a.entry.Index, User: e.User, Target: e.Target, Login: e.Login,
-		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate, Errand: e.Errand,
+		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate, Touched: e.Touched, Errand: e.Errand,
 	})
 	return a.errandStarted(e)
 }
@@ -470,6 +492,6 @@ func (a *applier) endSignIn(entry store.Index) {
 }
 
 func (a *applier) dropGrant(g Grant) {
-	a.grants = a.grants.drop(grantKey{g.User, g.Target, g.Entry})
+	a.grants = a.grants.drop(g.key())
 	a.grantKeys = a.grantKeys.drop(g.Entry)
 }

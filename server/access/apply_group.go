@@ -34,6 +34,9 @@ func (a *applier) groupRemoved(e *store.GroupRemoved) error {
 	if !ok {
 		return errNoGroup
 	}
+	if len(a.standsOn(g.Entry)) > 0 {
+		return errors.New("there are grants of the group")
+	}
 	for u := range a.Members(g.Entry) {
 		a.dropMember(g.Entry, u.ID)
 	}

@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 53).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 57).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -112,6 +112,8 @@ func (w *world) command() access.Command {
 		return w.groupCommand()
 	case 49, 50, 51, 52:
 		return w.ssoCommand()
+	case 53, 54, 55, 56:
+		return w.grantCommand()
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
 	}
@@ -191,17 +193,6 @@ func doors() []store.Door {
 		{Kind: store.DoorKey, Account: "root", Detail: "SHA256:x"},
 		{Kind: store.DoorKey, Account: "deploy", Detail: "SHA256:x"},
 		{Kind: store.DoorDaemon, Detail: "dropbear"},
-	}
-}
-
-func (w *world) addGrant() access.Command {
-	now := w.at()
-	return access.AddGrant{
-		By: w.by(), User: store.Handle(w.anyHandle()), Target: w.anyTarget(),
-		Logins: rapid.SliceOfN(rapid.SampledFrom([]string{"root", "root", "deploy", "root"}), 1, 2).Draw(w.t, "logins"),
-		From:   one(w, "from", 0, 0, 0, now, now-1000, now+1000, now+3_600_000),
-		Touch:  one[uint64](w, "touch", 0, 0, 0, 0, 1, 15, store.MaxTouch, store.MaxTouch+1),
-		Until:  one(w, "until", 0, 0, 0, now, now+1, now+30_000, now+7_200_000),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -145,7 +146,9 @@ func (s State) freeGroupName(text string) (store.GroupName, error) {
 	return name, nil
 }
 
-// RemoveGroup takes a group out, with its memberships.
+// RemoveGroup takes a group out, with its memberships. A group that a grant or a
+// guardrail is for, or whose members approve requests, stays until those are
+// gone: what is forbidden must not end by the way.
 type RemoveGroup struct {
 	By   Caller
 	Name store.GroupName
@@ -159,6 +162,11 @@ func (c RemoveGroup) decide(s State, now store.Millis) (Decision, error) {
 	g, ok := s.GroupByName(c.Name)
 	if !ok {
 		return Decision{}, noGroup(c.Name)
+	}
+	if in := s.standsOn(g.Entry); len(in) > 0 {
+		return Decision{}, &Refusal{
+			Kind: Conflict, Message: fmt.Sprintf("group %s is named by %s", g.Name, grantList(in)), Hint: fmt.Sprintf("vaultpam admin grant rm %d", in[0].Entry),
+		}
 	}
 	return Decision{Actor: actor, Events: []store.Event{&store.GroupRemoved{Group: g.Entry}}}, nil
 }
@@ -185,11 +193,7 @@ func (c AddMember) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s belongs to group %s already", u.Handle, g.Name), Hint: "vaultpam admin group ls"}
 	}
 	if u.ID == actor.User && s.Setting(store.SettingSelfGrant) != store.SelfGrantAllowed {
-		return Decision{}, &Refusal{
-			Kind:    Forbidden,
-			Message: "an administrator can't add themselves to a group",
-			Hint:    "ask another administrator; a company with only one sets: vaultpamd setting self-grant allowed",
-		}
+		return Decision{}, selfGrant("an administrator can't add themselves to a group")
 	}
 	return Decision{Actor: actor, Events: []store.Event{&store.MemberAdded{Group: g.Entry, User: u.ID}}}, nil
 }
@@ -213,7 +217,39 @@ func (c RemoveMember) decide(s State, now store.Millis) (Decision, error) {
 	if _, ok := s.Member(g.Entry, u.ID); !ok {
 		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s does not belong to group %s", u.Handle, g.Name), Hint: "vaultpam admin group ls"}
 	}
-	return Decision{Actor: actor, Events: []store.Event{&store.MemberRemoved{Group: g.Entry, User: u.ID}}}, nil
+	e := &store.MemberRemoved{Group: g.Entry, User: u.ID}
+	if err := s.mayWiden(actor, e, "an administrator can't leave a group to which something is forbidden that they could do then"); err != nil {
+		return Decision{}, err
+	}
+	return Decision{Actor: actor, Events: []store.Event{e}}, nil
+}
+
+// standsOn returns the grants and guardrails that name a group.
+func (s State) standsOn(group store.Index) []Grant {
+	var in []Grant
+	for g := range s.Grants() {
+		if g.Group == group || g.Conditions.Approvers == group {
+			in = append(in, g)
+		}
+	}
+	return in
+}
+
+// grantList names grants, some of them where they are many.
+func grantList(grants []Grant) string {
+	const most = 5
+	var parts []string
+	for _, g := range grants[:min(len(grants), most)] {
+		kind := "grant"
+		if g.Forbids {
+			kind = "guardrail"
+		}
+		parts = append(parts, fmt.Sprintf("%s %d", kind, g.Entry))
+	}
+	if len(grants) > most {
+		parts = append(parts, fmt.Sprintf("%d more", len(grants)-most))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (s State) groupAndUser(name store.GroupName, handle store.Handle) (Group, User, error) {

@@ -19,7 +19,9 @@ type model struct {
 	signIns   map[store.Index]*modelSignIn
 	targets   map[store.Index]*store.TargetAdded
 	grants    map[store.Index]*store.GrantAdded
+	labels    map[store.Index]map[string]string
 	sessions  map[store.SessionID]*store.SessionStarted
+	begun     map[store.SessionID]store.Millis
 	refused   map[store.SessionRefused]store.Millis
 	errands   []*store.SessionStarted
 	checks    map[store.Index]*store.TargetChecked
@@ -79,6 +81,7 @@ func newModel(c *company) *model {
 		company: c,
 		users:   map[store.UserID]*modelUser{}, signIns: map[store.Index]*modelSignIn{},
 		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{},
+		labels: map[store.Index]map[string]string{}, begun: map[store.SessionID]store.Millis{},
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
 		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
@@ -94,7 +97,9 @@ func newModel(c *company) *model {
 func (m *model) see(e *store.Entry) {
 	m.company.Helper()
 	m.judge(e)
+	defer m.watchReach(e)()
 	m.seeRecovery(e)
+	m.seeGrant(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
@@ -109,7 +114,6 @@ func (m *model) see(e *store.Entry) {
 		}
 		// The worlds use an ID again; whoever has it then starts with nothing.
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
-		maps.DeleteFunc(m.grants, func(_ store.Index, g *store.GrantAdded) bool { return g.User == v.User })
 		for _, g := range m.groups {
 			delete(g.members, v.User)
 		}
@@ -167,10 +171,6 @@ func (m *model) see(e *store.Entry) {
 		delete(m.targets, v.Target)
 	case *store.TargetChecked:
 		m.checks[v.Target] = v
-	case *store.GrantAdded:
-		m.grants[e.Index] = v
-	case *store.GrantRemoved:
-		delete(m.grants, v.Grant)
 	case *store.SessionStarted:
 		m.sessions[v.Session] = v
 		if v.Errand != "" {
@@ -227,6 +227,9 @@ func (m *model) judge(e *store.Entry) {
 		m.company.Fatalf("entry %d, %+v: %s", e.Index, e.Event, why)
 	}
 	m.judgeAdministrator(e, bad)
+	if v, ok := e.Event.(*store.SessionStarted); !ok || v.Errand == "" {
+		m.judgeGrant(e, bad)
+	}
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
@@ -244,20 +247,13 @@ func (m *model) judge(e *store.Entry) {
 		}
 	case *store.GroupAdded, *store.GroupRenamed, *store.GroupRemoved, *store.MemberAdded, *store.MemberRemoved:
 		m.judgeGroup(e, bad)
-	case *store.UserAdded, *store.UserRemoved, *store.TargetAdded, *store.TargetRemoved, *store.GrantRemoved:
+	case *store.UserAdded, *store.UserRemoved, *store.TargetAdded, *store.TargetRemoved:
 		if !m.mayAdminister(e) {
 			bad("not by an administrator")
 		}
 	case *store.SettingChanged:
 		if !e.Actor.Local {
 			bad("not from the server's own machine")
-		}
-	case *store.GrantAdded:
-		if !m.mayAdminister(e) {
-			bad("not by an administrator")
-		}
-		if v.User == e.Actor.User && !m.selfGrant {
-			bad("to oneself")
 		}
 	case *store.SignInSucceeded:
 		_, enrolled := m.company.entries[e.Index-2].Event.(*store.FactorEnrolled)
@@ -323,10 +319,6 @@ func (m *model) judge(e *store.Entry) {
 		if v.Errand != "" {
 			m.judgeErrand(e, v, bad)
 			return
-		}
-		if !m.signedIn(v.User, m.signInOf(v), e.Time) || !m.covers(v.Grant, v.User, v.Target, v.Login, e.Time) ||
-			!m.touched(v.Grant, m.signInOf(v), e.Time) {
-			bad("without a sign-in, a grant, or its touch")
 		}
 	case *store.SessionRefused:
 		if last, ok := m.refused[*v]; ok && e.Time-last < 60_000 {
@@ -574,42 +566,6 @@ func (m *model) mayAdminister(e *store.Entry) bool {
 func (m *model) signedIn(user store.UserID, signIn store.Index, now store.Millis) bool {
 	x := m.signIns[signIn]
 	return x != nil && x.user == user && now < x.expires && now < x.used+x.idle && m.users[user] != nil
-}
-
-func (m *model) covers(grant store.Index, user store.UserID, target store.Index, login store.Login, now store.Millis) bool {
-	g := m.grants[grant]
-	return g != nil && g.User == user && g.Target == target && slices.Contains(g.Logins, login) &&
-		m.users[user] != nil && m.targets[target] != nil && g.From <= now && (g.Until == 0 || now < g.Until)
-}
-
-// mayStart reports whether some grant allows the session.
-func (m *model) mayStart(c access.StartSession, now store.Millis) bool {
-	if !m.signedIn(c.User, c.SignIn, now) {
-		return false
-	}
-	for target, t := range m.targets {
-		for grant := range m.grants {
-			if t.Name == c.Target && m.covers(grant, c.User, target, c.Login, now) && m.touched(grant, c.SignIn, now) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// touched reports whether a sign-in has the touch that a grant asks for.
-func (m *model) touched(grant, signIn store.Index, now store.Millis) bool {
-	g, x := m.grants[grant], m.signIns[signIn]
-	return g.Touch == 0 || x.touched != 0 && now-x.touched < store.Millis(g.Touch)*60_000
-}
-
-// over reports whether a session has ended or must.
-func (m *model) over(id store.SessionID, now store.Millis) bool {
-	s := m.sessions[id]
-	if s != nil && s.Errand != "" {
-		return m.targets[s.Target] == nil
-	}
-	return s == nil || !m.covers(s.Grant, s.User, s.Target, s.Login, now)
 }
 
 // caller reports whether a caller is somebody.

@@ -155,7 +155,7 @@ func TestTouch(t *testing.T) {
 	p := c.employ("carol")
 	key := c.passkey(p, "", 0)
 	c.target("db1", "root")
-	c.do(access.AddGrant{By: local, User: "carol", Target: "db1", Logins: []string{"root"}, Touch: 15})
+	c.do(access.AddGrant{By: local, User: "carol", Target: "db1", Logins: []string{"root"}, Conditions: store.Conditions{Passkey: 15}})
 	if r := c.refused(c.start(p, "db1", "root")); r.Reason != store.RefusedTouch {
 		t.Errorf("after TOTP: %v", r)
 	}

@@ -286,7 +286,7 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		}
 	case access.RemoveGroup:
 		if c.By.Local {
-			want = w.model.groupNamed(c.Name) != nil
+			want = w.model.groupNamed(c.Name) != nil && !w.model.granted(c.Name)
 		}
 	case access.AddMember:
 		if u, ok := w.state.UserByHandle(c.User); c.By.Local {
@@ -299,8 +299,12 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 			want = ok && g != nil && g.members[u.ID]
 		}
 	case access.RemoveGrant:
-		if g := w.model.grants[c.Grant]; c.By.Local {
-			want = g != nil && w.model.users[g.User] != nil && w.model.targets[g.Target] != nil
+		if c.By.Local {
+			want = w.model.grants[c.Grant] != nil
+		}
+	case access.LabelTarget:
+		if c.By.Local {
+			want = w.model.targetNamed(c.Name) != 0 && c.Labels != "env"
 		}
 	}
 	if want != (err == nil) {
@@ -324,15 +328,7 @@ func (w *world) lookAround() {
 		}
 	}
 	w.lookAtGroups()
-	for _, id := range w.users {
-		for _, r := range w.state.Reaches(id, now) {
-			for _, login := range r.Logins {
-				if !w.reachable(id, r.Target.Entry, login, now) {
-					w.Fatalf("%s reaches %s as %s", id, r.Target.Name, login)
-				}
-			}
-		}
-	}
+	w.lookAtReach(now)
 }
 
 // maySSO reports whether the provider's word and what was shown with it sign in.
@@ -385,15 +381,6 @@ func (w *world) lookAtGroups() {
 			}
 		}
 	}
-}
-
-func (w *world) reachable(user store.UserID, target store.Index, login store.Login, now store.Millis) bool {
-	for grant := range w.model.grants {
-		if w.model.covers(grant, user, target, login, now) {
-			return true
-		}
-	}
-	return false
 }
 
 func pauses() []time.Duration {

@@ -27,7 +27,7 @@ func (c StartSession) decide(s State, now store.Millis) (Decision, error) {
 	if _, taken := s.sessions.get(c.Session); taken || c.Session.IsZero() {
 		return Decision{}, &Refusal{Kind: Conflict, Message: "the session's ID is taken", Hint: "try again"}
 	}
-	g, err := s.mayStart(c.User, c.SignIn, c.Target, c.Login, now)
+	st, t, err := s.mayStart(c.User, c.SignIn, c.Target, c.Login, now)
 	var refused *Refusal
 	if errors.As(err, &refused) {
 		return s.noteRefusal(c, refused, now), refused
@@ -35,11 +35,13 @@ func (c StartSession) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, err
 	}
 	source := store.Opening{Owner: c.User, Field: store.FieldSource, Salt: c.Salt, Text: c.Source}
+	g := st.longest()
+	x, _ := s.signIns.get(c.SignIn)
 	return Decision{
 		Actor: store.Actor{User: c.User},
 		Events: []store.Event{&store.SessionStarted{
-			Session: c.Session, User: c.User, Target: g.Target, Login: c.Login, Certificate: c.Certificate,
-			Grant: g.Entry, Way: c.Way, Source: source.Commit(), Ends: g.Until,
+			Session: c.Session, User: c.User, Target: t.Entry, Login: c.Login, Certificate: c.Certificate,
+			Grant: g.Entry, Way: c.Way, Source: source.Commit(), Ends: ends(st.Grants, now), Touched: x.Touched,
 		}},
 		Openings: []store.Opening{source},
 	}, nil
@@ -63,64 +65,25 @@ func (s State) noteRefusal(c StartSession, r *Refusal, now store.Millis) Decisio
 	return Decision{Actor: store.Actor{User: c.User}, Events: []store.Event{e}}
 }
 
-// mayStart returns the grant by which a session may start, the one that lasts
-// longest where there are several, or the refusal.
-func (s State) mayStart(user store.UserID, signIn store.Index, name store.TargetName, login store.Login, now store.Millis) (Grant, error) {
+// mayStart returns what a session may do that would start now, or the refusal.
+func (s State) mayStart(user store.UserID, signIn store.Index, name store.TargetName, login store.Login, now store.Millis) (Standing, Target, error) {
 	u, ok := s.users.get(user)
 	if !ok {
-		return Grant{}, refuse(store.RefusedNotActive, "ask an administrator", "this user has been removed")
+		return Standing{}, Target{}, refuse(store.RefusedNotActive, "ask an administrator", "this user has been removed")
 	}
 	x, ok := s.signIns.get(signIn)
 	if !ok || x.User != user || x.over(now) {
-		return Grant{}, refuse(store.RefusedNoSignIn, "vaultpam login", "the sign-in that %s's certificate came from has ended", u.Handle)
+		return Standing{}, Target{}, refuse(store.RefusedNoSignIn, "vaultpam login", "the sign-in that %s's certificate came from has ended", u.Handle)
 	}
 	t, ok := s.TargetByName(name)
 	if !ok {
-		return Grant{}, refuse(store.RefusedNoTarget, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+		return Standing{}, Target{}, refuse(store.RefusedNoTarget, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
 	}
-	var best, late, early, touch Grant
-	var others bool
-	for g := range s.grantsOn(user, t.Entry) {
-		switch {
-		case !slices.Contains(g.Logins, login):
-			others = others || g.From <= now && (g.Until == 0 || now < g.Until)
-		case g.From > now:
-			if early.Entry == 0 || g.From < early.From {
-				early = g
-			}
-		case g.Until != 0 && g.Until <= now:
-			if late.Until < g.Until {
-				late = g
-			}
-		case !g.touched(x, now):
-			if touch.Entry == 0 || touch.Touch < g.Touch {
-				touch = g
-			}
-		case best.Entry == 0 || g.Until == 0 || best.Until != 0 && best.Until < g.Until:
-			best = g
-		}
+	st := s.Standing(user, Touch{x.Touched, now}, t, login, now)
+	if len(st.Purposes) == 0 {
+		return Standing{}, t, st.refusal(u, name, login)
 	}
-	const ask = "ask an administrator for a grant"
-	switch {
-	case best.Entry != 0:
-		return best, nil
-	case touch.Entry != 0:
-		hint := "vaultpam confirm, then the same again"
-		if len(u.Passkeys()) == 0 {
-			hint = "you have no passkey yet; make one: vaultpam factor add"
-		}
-		return Grant{}, refuse(store.RefusedTouch, hint,
-			"%s on %s wants a touch of your passkey that is at most %s old", login, name, minutes(touch.Touch))
-	case early.Entry != 0:
-		return Grant{}, refuse(store.RefusedNotYet, "try again then", "%s may log in as %s on %s from %s on", u.Handle, login, name, moment(early.From))
-	case late.Entry != 0:
-		return Grant{}, refuse(store.RefusedEnded, ask, "%s's grant for %s on %s ended at %s", u.Handle, login, name, moment(late.Until))
-	case others:
-		return Grant{}, refuse(store.RefusedLogin, "vaultpam targets", "%s may reach %s, but not as %s", u.Handle, name, login)
-	}
-	// A target that exists and one that does not are refused with one sentence:
-	// what there is, is for those to know who may reach it.
-	return Grant{}, refuse(store.RefusedNoGrant, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+	return st, t, nil
 }
 
 // WantsTouch reports whether a session of a sign-in would start but for a touch of a
@@ -132,7 +95,7 @@ func (s State) WantsTouch(x SignIn, name store.TargetName, login store.Login, no
 		logins = t.Logins
 	}
 	return slices.ContainsFunc(logins, func(l store.Login) bool {
-		_, err := s.mayStart(x.User, x.Entry, name, l, now)
+		_, _, err := s.mayStart(x.User, x.Entry, name, l, now)
 		var r *Refusal
 		return errors.As(err, &r) && r.Reason == store.RefusedTouch
 	})
@@ -174,15 +137,8 @@ func (s State) SessionEnds(id store.SessionID, now store.Millis) (store.EndReaso
 		_, there := s.targets.get(x.Target)
 		return store.EndedByGrant, !there
 	}
-	k, ok := s.grantKeys.get(x.Grant)
-	if !ok {
-		return store.EndedByGrant, true
-	}
-	g, _ := s.grants.get(k)
-	if g.Until != 0 && g.Until <= now {
-		return store.EndedByGrant, true
-	}
-	return "", false
+	st, reason := s.standingOf(x, now)
+	return reason, len(st.Purposes) == 0
 }
 
 // EndSession closes a session with what was recorded of it.
@@ -218,33 +174,29 @@ type Reach struct {
 	Until  store.Millis // when the first of its grants ends; 0: none does
 }
 
-// Reaches returns the targets that a user may reach at a moment, by name.
+// Reaches returns the targets that a user may reach at a moment, by name. A touch
+// that is missing is no hindrance: it comes with the connection.
 func (s State) Reaches(user store.UserID, now store.Millis) []Reach {
-	byTarget := map[store.Index]*Reach{}
-	for g := range s.GrantsOf(user) {
-		if g.From > now || g.Until != 0 && g.Until <= now {
-			continue
-		}
-		r := byTarget[g.Target]
-		if r == nil {
-			t, _ := s.targets.get(g.Target)
-			r = &Reach{Target: t, Until: g.Until}
-			byTarget[g.Target] = r
-		}
-		for _, l := range g.Logins {
-			if !slices.Contains(r.Logins, l) {
-				r.Logins = append(r.Logins, l)
-			}
-		}
-		if g.Until != 0 && (r.Until == 0 || g.Until < r.Until) {
-			r.Until = g.Until
-		}
+	if len(slices.Collect(s.GrantsOf(user))) == 0 {
+		return nil
 	}
 	var reaches []Reach
 	for t := range s.Targets() {
-		if r, ok := byTarget[t.Entry]; ok {
-			slices.Sort(r.Logins)
-			reaches = append(reaches, *r)
+		r := Reach{Target: t}
+		for _, l := range t.Logins {
+			st := s.Standing(user, Touch{now, now}, t, l, now)
+			if len(st.Purposes) == 0 {
+				continue
+			}
+			r.Logins = append(r.Logins, l)
+			for _, g := range st.Grants {
+				if g.Until != 0 && (r.Until == 0 || g.Until < r.Until) {
+					r.Until = g.Until
+				}
+			}
+		}
+		if len(r.Logins) > 0 {
+			reaches = append(reaches, r)
 		}
 	}
 	return reaches

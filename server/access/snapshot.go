@@ -13,7 +13,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 5
+const FoldVersion = 6
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -204,9 +204,8 @@ func (x *snapshot) fill(s *State, texts Texts) {
 		s.names = s.names.set(t.Name, t.Entry)
 	}
 	for _, g := range x.Grants {
-		k := grantKey{g.User, g.Target, g.Entry}
-		s.grants = s.grants.set(k, g)
-		s.grantKeys = s.grantKeys.set(g.Entry, k)
+		s.grants = s.grants.set(g.key(), g)
+		s.grantKeys = s.grantKeys.set(g.Entry, g.key())
 	}
 	for _, v := range x.Sessions {
 		s.sessions = s.sessions.set(v.ID, v)

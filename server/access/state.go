@@ -183,6 +183,7 @@ type Target struct {
 	HostKeys [][]byte
 	Logins   []store.Login
 	Egress   string
+	Labels   store.TargetLabels
 
 	Errand store.SessionID // the server's last session on it, or zero
 	Check  Check           // the last one that looked at it; its Entry is 0 where none has
@@ -205,22 +206,6 @@ type Check struct {
 	Missed store.Millis
 }
 
-// A Grant lets a user reach a target.
-type Grant struct {
-	Entry  store.Index
-	User   store.UserID
-	Target store.Index
-	Logins []store.Login
-	From   store.Millis // 0: since ever
-	Until  store.Millis // 0: without end
-	Touch  uint64       // minutes that a touch of a passkey may be ago; 0: asks for none
-}
-
-// touched reports whether a sign-in session has the touch that the grant asks for.
-func (g Grant) touched(x SignIn, now store.Millis) bool {
-	return g.Touch == 0 || x.Touched != 0 && now < x.Touched+store.Millis(g.Touch)*60_000
-}
-
 // A Session is one that has not ended.
 type Session struct {
 	ID      store.SessionID
@@ -231,15 +216,8 @@ type Session struct {
 	Grant   store.Index
 	Started store.Millis
 	Parent  store.Index  // the user certificate's entry
+	Touched store.Millis // when its person had last touched a passkey at its start; 0: never
 	Errand  store.Errand // of the server itself, which has no user, grant and parent
-}
-
-// grantKey orders grants by whom and what they are for, so that deciding looks
-// at those of one user on one target alone.
-type grantKey struct {
-	user   store.UserID
-	target store.Index
-	entry  store.Index
 }
 
 // refusal is what the repetitions of a refused session have in common.
@@ -273,14 +251,6 @@ func New() State {
 		sessions:    byID[store.SessionID, Session](),
 		refusals:    newTable[refusal, store.Millis](compareRefusals),
 	}
-}
-
-func compareGrantKeys(a, b grantKey) int {
-	return cmp.Or(
-		slices.Compare(a.user[:], b.user[:]),
-		cmp.Compare(a.target, b.target),
-		cmp.Compare(a.entry, b.entry),
-	)
 }
 
 func compareRefusals(a, b refusal) int {
@@ -390,28 +360,6 @@ func (s State) Grants() iter.Seq[Grant] {
 	return func(yield func(Grant) bool) {
 		for _, g := range s.grants.all() {
 			if !yield(g) {
-				return
-			}
-		}
-	}
-}
-
-// GrantsOf yields the grants of one user on any target.
-func (s State) GrantsOf(user store.UserID) iter.Seq[Grant] {
-	return func(yield func(Grant) bool) {
-		for k, g := range s.grants.from(grantKey{user: user}) {
-			if k.user != user || !yield(g) {
-				return
-			}
-		}
-	}
-}
-
-// grantsOn yields the grants of one user on one target.
-func (s State) grantsOn(user store.UserID, target store.Index) iter.Seq[Grant] {
-	return func(yield func(Grant) bool) {
-		for k, g := range s.grants.from(grantKey{user: user, target: target}) {
-			if k.user != user || k.target != target || !yield(g) {
 				return
 			}
 		}

@@ -81,6 +81,7 @@ var (
 	RouteClosing      = Route{"POST", "/v1/admin/targets/{name}/closing", WhoAdministrator, "look, and hand out what shuts a target's other ways in"}     // ClosingRequest → ClosingResponse
 	RouteClosed       = Route{"POST", "/v1/admin/targets/{name}/closed", WhoAdministrator, "look whether a target's other ways in are shut, and note it"} // ClosingRequest → Check
 	RouteReopen       = Route{"POST", "/v1/admin/targets/{name}/reopen", WhoAdministrator, "take back what shut a target's other ways in"}                // ErrandRequest → Check
+	RouteTargetLabels = Route{"POST", "/v1/admin/targets/{name}/labels", WhoAdministrator, "give a target labels in place of its own"}                    // LabelsRequest → Empty
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
@@ -103,7 +104,7 @@ func Routes() []Route {
 		RouteUserSSO, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
-		RouteGrants, RouteGrantAdd, RouteGrantRemove,
+		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove,
 		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
 	}
 }

@@ -178,7 +178,8 @@ type TargetDetail struct {
 	Address  string   `json:"address"`
 	Egress   string   `json:"egress"`
 	Logins   []string `json:"logins"`
-	HostKeys []string `json:"host_keys"` // authorized_keys form
+	HostKeys []string `json:"host_keys"`        // authorized_keys form
+	Labels   string   `json:"labels,omitempty"` // KEY=VALUE, joined by commas
 
 	Check CheckSummary `json:"check"`
 }
@@ -259,15 +260,40 @@ type AddTargetRequest struct {
 	HostKeys []string `json:"host_keys"`
 }
 
-// Grant is who may reach what until when.
+// Grant is who may reach what, for what, until when; or a guardrail, which forbids
+// it. It is for a user or a group (a guardrail with neither is for everybody), and
+// for a target or those that a selector chooses. docs/access.md has the forms of
+// the texts.
 type Grant struct {
-	ID     uint64    `json:"id"`
-	User   string    `json:"user"`   // handle
-	Target string    `json:"target"` // name
-	Logins []string  `json:"logins"`
-	From   time.Time `json:"from,omitzero"`
-	Until  time.Time `json:"until,omitzero"`
-	Touch  uint64    `json:"touch,omitempty"` // minutes that a touch of a passkey may be ago; 0 asks for none
+	ID         uint64     `json:"id"`
+	User       string     `json:"user,omitempty"`    // handle
+	Group      string     `json:"group,omitempty"`   // name
+	Target     string     `json:"target,omitempty"`  // name
+	Targets    string     `json:"targets,omitempty"` // selector
+	Logins     []string   `json:"logins"`            // of a guardrail none is all
+	Forbids    bool       `json:"forbids,omitempty"`
+	For        string     `json:"for,omitempty"` // purposes; empty: the usual ones, of a guardrail all
+	From       time.Time  `json:"from,omitzero"`
+	Until      time.Time  `json:"until,omitzero"`
+	Hours      string     `json:"hours,omitempty"` // weekly, with their time zone
+	Conditions Conditions `json:"conditions,omitzero"`
+	Request    uint64     `json:"request,omitempty"` // the entry of the request that it answers
+	Base       uint64     `json:"base,omitempty"`    // the grant by which it could be requested
+}
+
+// Conditions are what has to be there besides a grant.
+type Conditions struct {
+	Reason    bool   `json:"reason,omitempty"`    // a sentence of why
+	Ticket    string `json:"ticket,omitempty"`    // RE2 pattern that a ticket fits
+	Approvals uint64 `json:"approvals,omitempty"` // of so many people of Approvers
+	Approvers string `json:"approvers,omitempty"` // group
+	Passkey   uint64 `json:"passkey,omitempty"`   // minutes that a touch of one may be ago
+	Longest   uint64 `json:"longest,omitempty"`   // minutes that a session lasts
+}
+
+// LabelsRequest gives a target these labels in place of its own.
+type LabelsRequest struct {
+	Labels string `json:"labels"` // KEY=VALUE, joined by commas; empty for none
 }
 
 // Entry is one line of the ledger as it is read.

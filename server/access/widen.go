@@ -1,0 +1,69 @@
+package access
+
+import (
+	"slices"
+
+	"github.com/vaultpam/vaultpam/store"
+)
+
+// selfGrant is the refusal of what an administrator does in their own favour.
+func selfGrant(message string) error {
+	return &Refusal{
+		Kind:    Forbidden,
+		Message: message,
+		Hint:    "ask another administrator; a company with only one sets: vaultpamd setting self-grant allowed",
+	}
+}
+
+// mayWiden refuses an event by which its actor would reach more than before, now
+// or at another time. It is what keeps an administrator from doing by a label or by
+// the end of a guardrail what they can't do by a grant.
+func (s State) mayWiden(actor store.Actor, e store.Event, message string) error {
+	if actor.User.IsZero() || s.Setting(store.SettingSelfGrant) == store.SelfGrantAllowed {
+		return nil
+	}
+	after, err := Apply(s, &store.Entry{Index: s.next, Time: s.time, Actor: actor, Event: e}, func(store.Commitment) (string, bool) { return "", false })
+	if err != nil {
+		return err
+	}
+	if after.reachesMore(actor.User, s) {
+		return selfGrant(message)
+	}
+	return nil
+}
+
+// reachesMore reports whether a user has a grant, or lacks a guardrail, for some
+// login of a target, that they had not, or did not lack, in another state.
+func (s State) reachesMore(user store.UserID, before State) bool {
+	for t := range s.Targets() {
+		old, _ := before.targets.get(t.Entry)
+		for _, login := range t.Logins {
+			allows, forbids := s.about(user, t, login)
+			allowed, forbade := before.about(user, old, login)
+			if len(allows) > 0 && (!within(allows, allowed) || !within(forbade, forbids)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// about returns the grants and the guardrails that cover a login of a target,
+// whenever they do.
+func (s State) about(user store.UserID, t Target, login store.Login) (allow, forbid []store.Index) {
+	for g := range s.grantsOn(user, t) {
+		switch {
+		case !g.covers(t, login):
+		case g.Forbids:
+			forbid = append(forbid, g.Entry)
+		default:
+			allow = append(allow, g.Entry)
+		}
+	}
+	return allow, forbid
+}
+
+// within reports whether all of some are among others.
+func within(some, others []store.Index) bool {
+	return !slices.ContainsFunc(some, func(i store.Index) bool { return !slices.Contains(others, i) })
+}
