@@ -32,7 +32,7 @@ type Config struct {
 	SnapshotKey []byte
 	UserCA      *ca.Authority
 	TargetCA    *ca.Authority
-	Now         func() time.Time
+	Now         func() time.Time // may be called concurrently
 	// Uptime is a second clock that nobody can set: the time since some fixed
 	// moment, through suspension too. Without it, it is the monotonic reading of
 	// Now.
