@@ -61,25 +61,6 @@ func (w *world) compare(n int) {
 	}
 }
 
-// sameBetween has the entries between two moments applied to the state of the one.
-func (r *replay) sameBetween(t testing.TB, l interface {
-	At(context.Context, store.Millis) (access.State, error)
-	Between(context.Context, store.Millis, store.Millis) (store.Index, store.Index, error)
-}, from, to store.Millis) {
-	t.Helper()
-	first, next, err := l.Between(context.Background(), from, to)
-	var refused *access.Refusal
-	if from > to || r.size(to) == 0 {
-		if !errors.As(err, &refused) {
-			t.Fatalf("from %d to %d: error %v, want a refusal", from, to, err)
-		}
-		return
-	}
-	if err != nil || int(first) != r.size(from) || int(next) != r.size(to) {
-		t.Fatalf("from %d to %d: entries %d to %d, want %d to %d: %v", from, to, first, next, r.size(from), r.size(to), err)
-	}
-}
-
 // TestAtBounds: the moments around a birth, several entries at one moment, and
 // moments to come.
 func TestAtBounds(t *testing.T) {
