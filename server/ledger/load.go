@@ -89,7 +89,8 @@ type folder struct {
 	backend store.Backend
 	texts   access.Texts
 	ahead   int // entries that are read at a time
-	// seen is told the stored bytes of the entries, in order. It may be nil.
+	// seen is told the stored bytes of the entries, in order, and what it belongs to
+	// holds them to the tree. Where it is nil each is held to its leaf.
 	seen func(records [][]byte) error
 }
 
@@ -101,7 +102,7 @@ func (f folder) fold(ctx context.Context, s access.State, size store.Index) (acc
 	go func() { // ends when all is read, or cancel was called
 		defer close(pages)
 		for from < size {
-			p := readPage(ctx, f.backend, from, int(min(store.Index(f.ahead), size-from)))
+			p := f.read(ctx, from, int(min(store.Index(f.ahead), size-from)))
 			select {
 			case pages <- p:
 			case <-ctx.Done():
@@ -145,34 +146,34 @@ type page struct {
 	err     error
 }
 
-// readPage reads entries and verifies that each is what its leaf in the tree
-// says. There may be fewer than limit, and more in the ledger by now: another
-// writer may have appended since its head was read.
-func readPage(ctx context.Context, b store.Backend, from store.Index, limit int) page {
-	records, err := b.Records(ctx, from, limit)
+// read reads entries and verifies that each is what its leaf in the tree says,
+// unless they are seen. There may be fewer than limit, and more in the ledger by
+// now: another writer may have appended since its head was read.
+func (f folder) read(ctx context.Context, from store.Index, limit int) page {
+	records, err := f.backend.Records(ctx, from, limit)
 	if err == nil && len(records) == 0 {
 		err = fmt.Errorf("%w: entry %d is missing", store.ErrCorrupt, from)
 	}
-	if err != nil {
-		return page{err: err}
+	var leaves []store.Hash
+	if err == nil && f.seen == nil {
+		leaves, err = readLeaves(ctx, f.backend, from, len(records))
 	}
-	indexes := make([]int64, len(records))
-	for i := range records {
-		indexes[i] = tlog.StoredHashIndex(0, int64(from)+int64(i))
-	}
-	leaves, err := b.ReadHashes(ctx, indexes)
 	if err != nil {
 		return page{err: err}
 	}
 	entries := make([]*store.Entry, len(records))
-	var parts errgroup.Group // ends with readPage
+	var parts errgroup.Group // ends with read
 	each := (len(records) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
 	for start := 0; start < len(records); start += each {
 		parts.Go(func() error {
 			for i := start; i < min(start+each, len(records)); i++ {
-				e, err := verified(records[i], leaves[i], from+store.Index(i))
+				at := from + store.Index(i)
+				if leaves != nil && store.Hash(tlog.RecordHash(records[i])) != leaves[i] {
+					return fmt.Errorf("%w: entry %d is not what the tree holds", store.ErrCorrupt, at)
+				}
+				e, err := store.DecodeEntry(records[i])
 				if err != nil {
-					return err
+					return fmt.Errorf("entry %d: %w", at, err)
 				}
 				entries[i] = e
 			}
@@ -186,15 +187,13 @@ func readPage(ctx context.Context, b store.Backend, from store.Index, limit int)
 	return page{entries, records, err}
 }
 
-func verified(data []byte, leaf store.Hash, at store.Index) (*store.Entry, error) {
-	if store.Hash(tlog.RecordHash(data)) != leaf {
-		return nil, fmt.Errorf("%w: entry %d is not what the tree holds", store.ErrCorrupt, at)
+// readLeaves returns the stored hashes of n entries.
+func readLeaves(ctx context.Context, b store.Backend, from store.Index, n int) ([]store.Hash, error) {
+	indexes := make([]int64, n)
+	for i := range indexes {
+		indexes[i] = tlog.StoredHashIndex(0, int64(from)+int64(i))
 	}
-	e, err := store.DecodeEntry(data)
-	if err != nil {
-		return nil, fmt.Errorf("entry %d: %w", at, err)
-	}
-	return e, nil
+	return b.ReadHashes(ctx, indexes)
 }
 
 // catchUp brings the view up to what other writers appended.
