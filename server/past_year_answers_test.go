@@ -16,8 +16,9 @@ import (
 	"github.com/vaultpam/vaultpam/store/bolt"
 )
 
-// makeYear makes a data directory whose ledger has that many entries.
-func makeYear(t testing.TB, dir server.Dir, entries int) *pastYear {
+// makeYear makes a data directory whose ledger has that many entries, of people
+// with so many grants each.
+func makeYear(t testing.TB, dir server.Dir, entries, grants int) *pastYear {
 	t.Helper()
 	env := environment(&hand{at: yearBefore(entries)})
 	if _, err := server.Init(t.Context(), env, initRequest(dir)); err != nil {
@@ -25,7 +26,7 @@ func makeYear(t testing.TB, dir server.Dir, entries int) *pastYear {
 	}
 	env.Now = time.Now
 	began := time.Now()
-	y := fillYear(t, env, dir, entries)
+	y := fillYear(t, env, dir, entries, grants)
 	t.Logf("%d entries in %v: %v", y.next(), time.Since(began).Round(time.Second), y.counts)
 	return y
 }
@@ -36,7 +37,7 @@ func makeYear(t testing.TB, dir server.Dir, entries int) *pastYear {
 func TestAnswersFromAYear(t *testing.T) {
 	const entries = 12_000
 	dir := server.Dir(filepath.Join(t.TempDir(), "data"))
-	y := makeYear(t, dir, entries)
+	y := makeYear(t, dir, entries, grantsEach)
 	env := environment(newHand())
 	env.Now = time.Now
 	iris := &resident{token: comeIn(t, env, dir, "iris")["iris"].token}

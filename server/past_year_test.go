@@ -26,7 +26,7 @@ const (
 	// same pages again; towards the end fewer, so that the pages that the large
 	// ones left free are used up, as after a year of small ones.
 	mostAtOnce, fewestAtOnce = 32_768, 256
-	// grantsEach is how many targets a person may reach.
+	// grantsEach is how many targets a person may reach, where nobody says otherwise.
 	grantsEach = 20
 	// shift is how many sessions somebody opens after a sign-in.
 	shift = 10
@@ -58,6 +58,7 @@ type pastYear struct {
 	counts  map[store.EventType]int
 	atOnce  int          // entries of a batch
 	step    store.Millis // between entries
+	grants  int          // that each person has
 }
 
 // A worker is a person of the company.
@@ -85,14 +86,16 @@ func yearBefore(entries int) time.Time {
 // companySize is how many people and targets a ledger of that size is about.
 func companySize(entries int) int { return max(20, min(1000, entries/50)) }
 
-// fillYear grows the ledger of dir, which nobody has open, to that many entries.
-func fillYear(t testing.TB, env server.Environment, dir server.Dir, entries int) *pastYear {
+// fillYear grows the ledger of dir, which nobody has open, to that many entries,
+// of people with so many grants each.
+func fillYear(t testing.TB, env server.Environment, dir server.Dir, entries, grants int) *pastYear {
 	t.Helper()
 	n, err := server.Open(t.Context(), server.Options{Environment: env, Dir: dir, Version: "v0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	y := newYear(t, n.Ledger())
+	y.grants = grants
 	y.found(companySize(entries))
 	for left := entries; left > 0; left = entries - int(y.next()) {
 		y.atOnce = max(fewestAtOnce, min(left/20, mostAtOnce))
@@ -223,7 +226,7 @@ func (y *pastYear) found(size int) {
 			y.add(store.UserID{}, &store.UserRemoved{User: before.id})
 		}
 		w := y.employ(handle, store.RoleEngineer)
-		for j := range grantsEach {
+		for j := range y.grants {
 			y.grant(w, y.targets[(i+j*j*j)%size])
 		}
 		y.people = append(y.people, w)

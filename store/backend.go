@@ -6,7 +6,8 @@ import (
 	"iter"
 )
 
-// A Backend keeps one ledger, its side table and its latest snapshot.
+// A Backend keeps one ledger, its side table, its latest snapshot and snapshots
+// of its past.
 //
 // Entries are opaque bytes to it: it never decodes them, it indexes them by the
 // keys that come with them. Methods may be called concurrently, from several
@@ -56,6 +57,20 @@ type Backend interface {
 
 	// SaveSnapshot replaces the latest snapshot, durably.
 	SaveSnapshot(ctx context.Context, s Snapshot) error
+
+	// KeepSnapshot adds a snapshot to those of the past, durably, in place of the
+	// one of the same size if there is one. The latest snapshot is another thing,
+	// whatever its size.
+	KeepSnapshot(ctx context.Context, s Snapshot) error
+
+	// KeptSnapshot returns the snapshot of the past of exactly that size, or
+	// ErrNotFound.
+	KeptSnapshot(ctx context.Context, size uint64) (Snapshot, error)
+
+	// KeptSnapshots returns all snapshots of the past without their data, the
+	// smallest first. What is damaged so far that its size can't be told is left
+	// out.
+	KeptSnapshots(ctx context.Context) ([]Snapshot, error)
 
 	// Close releases what the back end holds. Later calls return ErrClosed.
 	Close() error

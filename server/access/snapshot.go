@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -203,10 +204,20 @@ func (x *snapshot) fill(s *State, texts Texts) {
 		s.targets = s.targets.set(t.Entry, t)
 		s.names = s.names.set(t.Name, t.Entry)
 	}
-	for _, g := range x.Grants {
-		s.grants = s.grants.set(g.key(), g)
-		s.grantKeys = s.grantKeys.set(g.Entry, g.key())
-	}
+	s.grants = filled(compareGrantKeys, func(yield func(grantKey, Grant) bool) {
+		for _, g := range x.Grants {
+			if !yield(g.key(), g) {
+				return
+			}
+		}
+	})
+	s.grantKeys = filled(cmp.Compare[store.Index], func(yield func(store.Index, grantKey) bool) {
+		for _, g := range x.Grants {
+			if !yield(g.Entry, g.key()) {
+				return
+			}
+		}
+	})
 	for _, v := range x.Sessions {
 		s.sessions = s.sessions.set(v.ID, v)
 	}

@@ -15,6 +15,16 @@ type table[K, V any] struct {
 	m *immutable.SortedMap[K, V]
 }
 
+// filled returns a table of pairs. It is filled in place, since nobody has seen it
+// yet: setting ten thousand keys one by one copies a path of the tree for each.
+func filled[K, V any](compare func(a, b K) int, pairs iter.Seq2[K, V]) table[K, V] {
+	b := immutable.NewSortedMapBuilder[K, V](order[K](compare))
+	for k, v := range pairs {
+		b.Set(k, v)
+	}
+	return table[K, V]{b.Map()}
+}
+
 // order compares keys.
 type order[K any] func(a, b K) int
 

@@ -32,12 +32,16 @@ type Config struct {
 	SnapshotKey []byte
 	UserCA      *ca.Authority
 	TargetCA    *ca.Authority
-	Now         func() time.Time
+	Now         func() time.Time // may be called concurrently
 	// Uptime is a second clock that nobody can set: the time since some fixed
 	// moment, through suspension too. Without it, it is the monotonic reading of
 	// Now.
 	Uptime func() time.Duration
 	Log    *slog.Logger
+
+	// What a test may set; 0: the constants of these names.
+	keepEvery   store.Index
+	longestRest time.Duration
 }
 
 func (c Config) check() error {
@@ -76,6 +80,8 @@ type Ledger struct {
 	Config
 	signer *store.CheckpointSigner
 	names  *names
+	texts  *texts
+	keeper *keeper
 	now    atomic.Pointer[view] // what is durable
 
 	wake    chan struct{} // holds one token while queue is not empty
@@ -89,11 +95,10 @@ type Ledger struct {
 
 	// Of the writer's goroutine alone.
 	clock    *clock
-	texts    map[store.Commitment]string // handles
-	snapshot store.Index                 // size of the last snapshot, or of the one being saved
-	every    store.Index                 // snapshotEvery
-	saved    chan struct{}               // closed when no snapshot is being saved
-	unsaved  bool                        // the last could not be saved; valid once saved is closed
+	snapshot store.Index   // size of the last snapshot, or of the one being saved
+	every    store.Index   // snapshotEvery
+	saved    chan struct{} // closed when no snapshot is being saved
+	unsaved  bool          // the last could not be saved; valid once saved is closed
 }
 
 // A view is one durable moment of the ledger; it never changes.
@@ -157,7 +162,7 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		changed: make(chan struct{}),
-		texts:   map[store.Commitment]string{},
+		texts:   &texts{known: map[store.Commitment]string{}},
 		clock:   newClock(c.Now, c.Uptime),
 	}
 	v := &view{state: s}
@@ -167,12 +172,15 @@ func start(c Config, name string, s access.State, loaded *loaded) (*Ledger, erro
 		}
 	} else {
 		v.tree, v.checkpoint = loaded.tree, loaded.checkpoint
-		l.texts, l.snapshot = loaded.texts, loaded.snapshot
+		l.snapshot = loaded.snapshot
+		l.texts.replace(loaded.texts)
 	}
 	l.now.Store(v)
 	l.every, l.saved = snapshotEvery, make(chan struct{})
 	close(l.saved)
-	go l.write() // ended by Close, or by an append that is uncertain
+	l.keeper = newKeeper(l)
+	l.keeper.begin() // ended by the writer
+	go l.write()     // ended by Close, or by an append that is uncertain
 	return l, nil
 }
 

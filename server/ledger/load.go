@@ -3,9 +3,6 @@ package ledger
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -59,7 +56,8 @@ func load(ctx context.Context, c Config) (*loaded, error) {
 			c.Log.Warn("the snapshot is not used", "error", err)
 		}
 	}
-	if err := l.fold(ctx, c.Backend, store.Index(head.Size)); err != nil {
+	f := folder{backend: c.Backend, texts: l.lookup, ahead: readAhead}
+	if l.state, err = f.fold(ctx, l.state, store.Index(head.Size)); err != nil {
 		return nil, err
 	}
 	if err := l.verifyHead(c.LogKey); err != nil {
@@ -86,15 +84,25 @@ func (l *loaded) lookup(c store.Commitment) (string, bool) {
 	return t, ok
 }
 
-// fold applies the entries from the state's end to size. While one page of them
-// is applied the next is read, verified and decoded.
-func (l *loaded) fold(ctx context.Context, b store.Backend, size store.Index) error {
+// A folder applies the entries of a back end to states.
+type folder struct {
+	backend store.Backend
+	texts   access.Texts
+	ahead   int // entries that are read at a time
+	// seen is told the stored bytes of the entries, in order, and what it belongs to
+	// holds them to the tree. Where it is nil each is held to its leaf.
+	seen func(records [][]byte) error
+}
+
+// fold applies the entries from a state's end to size. While one page of them is
+// applied the next is read, verified and decoded.
+func (f folder) fold(ctx context.Context, s access.State, size store.Index) (access.State, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	from, pages := l.state.Next(), make(chan page, 1)
+	from, pages := s.Next(), make(chan page, 1)
 	go func() { // ends when all is read, or cancel was called
 		defer close(pages)
 		for from < size {
-			p := readPage(ctx, b, from, int(min(readAhead, size-from)))
+			p := f.read(ctx, from, int(min(store.Index(f.ahead), size-from)))
 			select {
 			case pages <- p:
 			case <-ctx.Done():
@@ -114,51 +122,58 @@ func (l *loaded) fold(ctx context.Context, b store.Backend, size store.Index) er
 	for p := range pages {
 		for _, e := range p.entries {
 			var err error
-			if l.state, err = access.Apply(l.state, e, l.lookup); err != nil {
-				return err
+			if s, err = access.Apply(s, e, f.texts); err != nil {
+				return s, err
 			}
 		}
 		if p.err != nil {
-			return p.err
+			return s, p.err
+		}
+		if f.seen != nil {
+			if err := f.seen(p.records); err != nil {
+				return s, err
+			}
 		}
 	}
-	return ctx.Err()
+	return s, ctx.Err()
 }
 
-// A page is some entries in a row and what came behind the last of them.
+// A page is some entries in a row, their stored bytes, and what came behind the
+// last of them.
 type page struct {
 	entries []*store.Entry
+	records [][]byte // as many, where err is nil
 	err     error
 }
 
-// readPage reads entries and verifies that each is what its leaf in the tree
-// says. There may be fewer than limit, and more in the ledger by now: another
-// writer may have appended since its head was read.
-func readPage(ctx context.Context, b store.Backend, from store.Index, limit int) page {
-	records, err := b.Records(ctx, from, limit)
+// read reads entries and verifies that each is what its leaf in the tree says,
+// unless they are seen. There may be fewer than limit, and more in the ledger by
+// now: another writer may have appended since its head was read.
+func (f folder) read(ctx context.Context, from store.Index, limit int) page {
+	records, err := f.backend.Records(ctx, from, limit)
 	if err == nil && len(records) == 0 {
 		err = fmt.Errorf("%w: entry %d is missing", store.ErrCorrupt, from)
 	}
-	if err != nil {
-		return page{err: err}
+	var leaves []store.Hash
+	if err == nil && f.seen == nil {
+		leaves, err = readLeaves(ctx, f.backend, from, len(records))
 	}
-	indexes := make([]int64, len(records))
-	for i := range records {
-		indexes[i] = tlog.StoredHashIndex(0, int64(from)+int64(i))
-	}
-	leaves, err := b.ReadHashes(ctx, indexes)
 	if err != nil {
 		return page{err: err}
 	}
 	entries := make([]*store.Entry, len(records))
-	var parts errgroup.Group // ends with readPage
+	var parts errgroup.Group // ends with read
 	each := (len(records) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
 	for start := 0; start < len(records); start += each {
 		parts.Go(func() error {
 			for i := start; i < min(start+each, len(records)); i++ {
-				e, err := verified(records[i], leaves[i], from+store.Index(i))
+				at := from + store.Index(i)
+				if leaves != nil && store.Hash(tlog.RecordHash(records[i])) != leaves[i] {
+					return fmt.Errorf("%w: entry %d is not what the tree holds", store.ErrCorrupt, at)
+				}
+				e, err := store.DecodeEntry(records[i])
 				if err != nil {
-					return err
+					return fmt.Errorf("entry %d: %w", at, err)
 				}
 				entries[i] = e
 			}
@@ -169,18 +184,16 @@ func readPage(ctx context.Context, b store.Backend, from store.Index, limit int)
 	if n := slices.Index(entries, nil); n >= 0 {
 		entries = entries[:n]
 	}
-	return page{entries, err}
+	return page{entries, records, err}
 }
 
-func verified(data []byte, leaf store.Hash, at store.Index) (*store.Entry, error) {
-	if store.Hash(tlog.RecordHash(data)) != leaf {
-		return nil, fmt.Errorf("%w: entry %d is not what the tree holds", store.ErrCorrupt, at)
+// readLeaves returns the stored hashes of n entries.
+func readLeaves(ctx context.Context, b store.Backend, from store.Index, n int) ([]store.Hash, error) {
+	indexes := make([]int64, n)
+	for i := range indexes {
+		indexes[i] = tlog.StoredHashIndex(0, int64(from)+int64(i))
 	}
-	e, err := store.DecodeEntry(data)
-	if err != nil {
-		return nil, fmt.Errorf("entry %d: %w", at, err)
-	}
-	return e, nil
+	return b.ReadHashes(ctx, indexes)
 }
 
 // catchUp brings the view up to what other writers appended.
@@ -189,8 +202,9 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("catching up with another writer: %w", err)
 	}
-	l.texts = found.texts
+	l.texts.replace(found.texts)
 	l.show(&view{state: found.state, tree: found.tree, checkpoint: found.checkpoint})
+	l.keeper.grown(found.state.Next())
 	return nil
 }
 
@@ -247,51 +261,4 @@ func loadName(ctx context.Context, b store.Backend, i store.Index) (store.Commit
 	}
 	text, err := readText(ctx, b, user, c)
 	return c, text, err
-}
-
-// sealSnapshot encodes a state with the HMAC-SHA256 of size, root and data in
-// front: whoever can write to the back end must not be able to write a grant
-// into a state.
-func sealSnapshot(key []byte, v *view) (store.Snapshot, error) {
-	data, err := v.state.Snapshot()
-	if err != nil {
-		return store.Snapshot{}, err
-	}
-	s := store.Snapshot{Version: access.FoldVersion, Size: v.tree.Size(), Root: v.tree.Root()}
-	s.Data = append(snapshotMAC(key, s, data), data...)
-	return s, nil
-}
-
-func openSnapshot(ctx context.Context, c Config, hashes store.HashReader, size uint64, texts access.Texts) (access.State, error) {
-	s, err := c.Backend.Snapshot(ctx)
-	if err != nil {
-		return access.State{}, err
-	}
-	if s.Version != access.FoldVersion {
-		return access.State{}, fmt.Errorf("snapshot of version %d, want %d", s.Version, access.FoldVersion)
-	}
-	if len(s.Data) < sha256.Size || !hmac.Equal(s.Data[:sha256.Size], snapshotMAC(c.SnapshotKey, s, s.Data[sha256.Size:])) {
-		return access.State{}, fmt.Errorf("%w: the snapshot was not made with this server's key", store.ErrCorrupt)
-	}
-	if s.Size == 0 || s.Size > size {
-		return access.State{}, fmt.Errorf("%w: the snapshot is of %d entries, the ledger of %d", store.ErrCorrupt, s.Size, size)
-	}
-	tree, err := store.OpenTree(s.Size, hashes)
-	if err != nil {
-		return access.State{}, err
-	}
-	if tree.Root() != s.Root {
-		return access.State{}, fmt.Errorf("%w: the snapshot is of another ledger", store.ErrCorrupt)
-	}
-	return access.OpenSnapshot(s.Data[sha256.Size:], texts)
-}
-
-func snapshotMAC(key []byte, s store.Snapshot, data []byte) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte("vaultpam snapshot\x00"))
-	mac.Write(binary.BigEndian.AppendUint64(nil, s.Version))
-	mac.Write(binary.BigEndian.AppendUint64(nil, s.Size))
-	mac.Write(s.Root[:])
-	mac.Write(data)
-	return mac.Sum(nil)
 }

@@ -65,6 +65,7 @@ func (l *Ledger) Do(ctx context.Context, c access.Command, side ...store.SideWri
 func (l *Ledger) write() {
 	defer func() {
 		<-l.saved // nothing uses the back end when Close returns
+		l.keeper.stop()
 		close(l.stopped)
 	}()
 	for {
@@ -159,6 +160,7 @@ type draft struct {
 	records []store.Record
 	side    []store.SideWrite
 	texts   map[store.Commitment]string
+	passed  []access.State // those that are to be kept
 	tree    *store.Tree
 	signed  []byte
 	// accepted says that the clock was accepted as right.
@@ -197,6 +199,7 @@ func (l *Ledger) draw(d *draft, r *request, decision access.Decision, at store.M
 		}
 	}
 	state, records := d.state, make([]store.Record, 0, len(decision.Events))
+	var passed []access.State
 	for _, event := range decision.Events {
 		e := &store.Entry{Index: state.Next(), Time: at, Actor: decision.Actor, Event: event}
 		data, err := e.Encode()
@@ -211,6 +214,9 @@ func (l *Ledger) draw(d *draft, r *request, decision access.Decision, at store.M
 			return err
 		}
 		records = append(records, store.NewRecord(data, e))
+		if state.Next()%l.keeper.every == 0 {
+			passed = append(passed, state)
+		}
 	}
 	for _, o := range decision.Openings {
 		w, err := o.SideWrite()
@@ -222,6 +228,7 @@ func (l *Ledger) draw(d *draft, r *request, decision access.Decision, at store.M
 	r.result = Result{First: d.state.Next(), Events: decision.Events, Time: at, unsigned: decision.Certificate}
 	d.side = append(d.side, r.side...)
 	d.records = append(d.records, records...)
+	d.passed = append(d.passed, passed...)
 	if _, ok := r.command.(access.AcceptClock); ok {
 		d.accepted = true
 	}
@@ -233,8 +240,7 @@ func (l *Ledger) text(d *draft, c store.Commitment) (string, bool) {
 	if t, ok := d.texts[c]; ok {
 		return t, true
 	}
-	t, ok := l.texts[c]
-	return t, ok
+	return l.texts.lookup(c)
 }
 
 // append makes a draft durable.
@@ -274,13 +280,12 @@ func (l *Ledger) publish(d *draft) {
 	if len(d.records) == 0 {
 		return
 	}
-	for c, t := range d.texts {
-		l.texts[c] = t
-	}
+	l.texts.add(d.texts)
 	if d.accepted {
 		l.clock.accept(l.Now(), l.clock.uptime())
 	}
 	l.show(&view{state: d.state, tree: d.tree, checkpoint: d.signed})
+	l.keeper.pass(d.passed)
 }
 
 func (l *Ledger) show(v *view) {

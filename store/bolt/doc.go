@@ -1,4 +1,4 @@
-// Package bolt keeps a ledger, its side table and its snapshot in one bbolt
+// Package bolt keeps a ledger, its side table and its snapshots in one bbolt
 // file, and beside it what was written last in a journal.
 //
 // A batch is durable when Append returns nil, and visible as a whole or not at
@@ -58,6 +58,9 @@
 //   - snapshot: "head" is version, size, length of the data (8 bytes each) and
 //     root hash; the data lie under the number of their piece (8 bytes),
 //     snapshotPiece bytes each.
+//   - kept: snapshots of the past, each under its size (8 bytes) and a number
+//     (8 bytes): 0 is what "head" is in the bucket before, the pieces of the data
+//     follow from 1 on. A ledger for which none was ever kept has no such bucket.
 //
 // The journal has the name of the bbolt file with ".journal" behind it, and
 // always journalSize bytes: a page with journalMagic and the journal's ID, which

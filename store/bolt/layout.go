@@ -15,6 +15,8 @@ const (
 	bucketLists    = "lists"
 	bucketSide     = "side"
 	bucketSnapshot = "snapshot"
+	// bucketKept is made when it is needed: ledgers are older than it.
+	bucketKept = "kept"
 
 	keyFormat  = "format"
 	keyHead    = "head"

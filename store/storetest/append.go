@@ -21,6 +21,12 @@ func testEmpty(t *testing.T, open Open) {
 	if _, err := b.Snapshot(t.Context()); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("snapshot of a new ledger: error %v, want ErrNotFound", err)
 	}
+	if _, err := b.KeptSnapshot(t.Context(), 0); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a snapshot of the past: error %v, want ErrNotFound", err)
+	}
+	if kept, err := b.KeptSnapshots(t.Context()); err != nil || len(kept) != 0 {
+		t.Errorf("%d snapshots of the past, error %v", len(kept), err)
+	}
 	for _, q := range []store.Query{{}, {Type: store.TypeUserAdded}, {User: store.UserID{1}, Order: store.NewestFirst}} {
 		if found, err := b.Find(t.Context(), q); err != nil || len(found) != 0 {
 			t.Errorf("query %+v finds %v, error %v", q, found, err)

@@ -116,5 +116,17 @@ func (f *FaultyBackend) SaveSnapshot(ctx context.Context, s store.Snapshot) erro
 	return f.call(func() error { return f.backend.SaveSnapshot(ctx, s) })
 }
 
+func (f *FaultyBackend) KeepSnapshot(ctx context.Context, s store.Snapshot) error {
+	return f.call(func() error { return f.backend.KeepSnapshot(ctx, s) })
+}
+
+func (f *FaultyBackend) KeptSnapshot(ctx context.Context, size uint64) (store.Snapshot, error) {
+	return value(f, func() (store.Snapshot, error) { return f.backend.KeptSnapshot(ctx, size) })
+}
+
+func (f *FaultyBackend) KeptSnapshots(ctx context.Context) ([]store.Snapshot, error) {
+	return value(f, func() ([]store.Snapshot, error) { return f.backend.KeptSnapshots(ctx) })
+}
+
 // Close always closes, so that a test can open the ledger again.
 func (f *FaultyBackend) Close() error { return f.backend.Close() }

@@ -30,6 +30,9 @@ func testReopen(t *testing.T, open Open) {
 			if s, err := b.Snapshot(t.Context()); err != nil || s.Size != head.Size {
 				t.Fatalf("snapshot after reopening: at %d, error %v, want %d", s.Size, err, head.Size)
 			}
+			if s, err := b.KeptSnapshot(t.Context(), head.Size); err != nil || string(s.Data) != "of the past" {
+				t.Fatalf("kept snapshot after reopening: %q, error %v", s.Data, err)
+			}
 		}
 		check(t, b, h)
 		grow(t, b, h, 3, 10)
@@ -37,6 +40,10 @@ func testReopen(t *testing.T, open Open) {
 			t.Fatal(err)
 		}
 		if err := b.SaveSnapshot(t.Context(), store.Snapshot{Version: 1, Size: h.Head().Size, Root: h.tree.Root(), Data: []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+		past := store.Snapshot{Version: 1, Size: h.Head().Size, Root: h.tree.Root(), Data: []byte("of the past")}
+		if err := b.KeepSnapshot(t.Context(), past); err != nil {
 			t.Fatal(err)
 		}
 		check(t, b, h)
@@ -69,6 +76,11 @@ func everyCall(t *testing.T, b store.Backend, h *History) map[string]func(contex
 		"SaveSnapshot": func(ctx context.Context) error {
 			return b.SaveSnapshot(ctx, store.Snapshot{Version: 2, Size: 1})
 		},
+		"KeepSnapshot": func(ctx context.Context) error {
+			return b.KeepSnapshot(ctx, store.Snapshot{Version: 2, Size: 1})
+		},
+		"KeptSnapshot":  func(ctx context.Context) error { _, err := b.KeptSnapshot(ctx, 1); return err },
+		"KeptSnapshots": func(ctx context.Context) error { _, err := b.KeptSnapshots(ctx); return err },
 	}
 }
 
@@ -80,6 +92,9 @@ func prepare(t *testing.T, b store.Backend, h *History) {
 		t.Fatal(err)
 	}
 	if err := b.SaveSnapshot(t.Context(), store.Snapshot{Version: 1, Size: h.Head().Size}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.KeepSnapshot(t.Context(), store.Snapshot{Version: 1, Size: 1}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -136,6 +151,11 @@ func testOwnBytes(t *testing.T, open Open) {
 	if err := b.SaveSnapshot(t.Context(), store.Snapshot{Version: 1, Data: []byte("snapshot")}); err != nil {
 		t.Fatal(err)
 	}
+	past := []byte("past")
+	if err := b.KeepSnapshot(t.Context(), store.Snapshot{Version: 1, Size: 2, Data: past}); err != nil {
+		t.Fatal(err)
+	}
+	clear(past)
 	for range 2 { // the second round reads what the first one overwrote
 		records, err := b.Records(t.Context(), 0, 3)
 		if err != nil {
@@ -153,6 +173,10 @@ func testOwnBytes(t *testing.T, open Open) {
 		if err != nil || string(snapshot.Data) != "snapshot" {
 			t.Fatalf("snapshot: %q, error %v", snapshot.Data, err)
 		}
+		kept, err := b.KeptSnapshot(t.Context(), 2)
+		if err != nil || string(kept.Data) != "past" {
+			t.Fatalf("kept snapshot: %q, error %v", kept.Data, err)
+		}
 		for w, err := range b.SideAll(t.Context(), store.SideOpenings, nil) {
 			if err != nil || string(w.Key) != "key" || string(w.Value) != "value" {
 				t.Fatalf("side table: %q = %q, error %v", w.Key, w.Value, err)
@@ -167,5 +191,6 @@ func testOwnBytes(t *testing.T, open Open) {
 		clear(head.Checkpoint)
 		clear(value)
 		clear(snapshot.Data)
+		clear(kept.Data)
 	}
 }

@@ -28,6 +28,7 @@ func Run(t *testing.T, open Open) {
 		{"Side", testSide},
 		{"SideWhileIterating", testSideWhileIterating},
 		{"Snapshot", testSnapshot},
+		{"Kept", testKept},
 		{"S8Reopen", testReopen},
 		{"Closed", testClosed},
 		{"Cancelled", testCancelled},
