@@ -84,6 +84,10 @@ func checkEvent(e Event) error {
 		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"})
 	case *GrantAdded:
 		return errors.Join(checkLogins(e.Logins), check(want{e.Touch <= MaxTouch, "a touch within 1440 minutes"}))
+	case *LockAdded:
+		return e.check()
+	case *LockRemoved:
+		return check(want{e.Lock != 0, "a lock"})
 	case *CertificateIssued:
 		target := e.Kind == CertificateTarget
 		var err error

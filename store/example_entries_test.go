@@ -90,6 +90,15 @@ func examples() []*store.Entry {
 			Key: store.ClientKey(hash), SSO: 52, SID: hash},
 		&store.SignInSucceeded{User: user, Factor: 39, Kind: store.FactorPasskey, Token: hash, Expires: 1_800_000_000_000, Source: commitment,
 			Counter: 10, Key: store.ClientKey(hash), SSO: 52},
+
+		&store.LockAdded{User: user, Why: commitment},
+		&store.LockAdded{Target: 9, Why: commitment},
+		&store.LockAdded{Session: session, Of: user, Why: commitment},
+		&store.LockAdded{Serial: 13, Of: user, Why: commitment},
+		&store.LockRemoved{Lock: 60, User: user, Why: commitment},
+		&store.LockRemoved{Lock: 61, Target: 9},
+		&store.SessionRefused{User: user, Target: 9, Login: "root", Reason: store.RefusedLock},
+		&store.SessionEnded{Session: session, User: user, Target: 9, Started: 14, Reason: store.EndedByLock},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

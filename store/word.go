@@ -85,6 +85,7 @@ const (
 	RefusedForgery   Refusal = "certificate-not-in-ledger"
 	RefusedNotActive Refusal = "user-removed"
 	RefusedTouch     Refusal = "touch-needed"
+	RefusedLock      Refusal = "locked"
 )
 
 // An EndReason is why a session ended.
@@ -97,6 +98,9 @@ const (
 	EndedByTarget EndReason = "closed-by-target"
 	// EndedByGrant: the grant ended or was removed.
 	EndedByGrant EndReason = "grant-ended"
+	// EndedByLock: an administrator locked the user, the target, the certificate
+	// that it came from, or the session itself.
+	EndedByLock EndReason = "lock"
 	// EndedByShutdown: the relay was stopped.
 	EndedByShutdown EndReason = "relay-stopped"
 	// EndedByRecorder: the recording could not go on.
@@ -145,13 +149,13 @@ func (e Errand) valid() bool          { return known(e, ErrandCheck, ErrandClose
 
 func (r Refusal) valid() bool {
 	return known(r, RefusedNoTarget, RefusedNoGrant, RefusedNotYet, RefusedEnded, RefusedLogin,
-		RefusedNoSignIn, RefusedForgery, RefusedNotActive, RefusedTouch)
+		RefusedNoSignIn, RefusedForgery, RefusedNotActive, RefusedTouch, RefusedLock)
 }
 
 func (r EndReason) valid() bool {
 	return known(r, EndedByUser, EndedByTarget, EndedByGrant, EndedByShutdown, EndedByRecorder,
 		EndedUnreachable, EndedHostKey, EndedRefusedByTarget, EndedRelayFailed,
-		EndedInterrupted)
+		EndedInterrupted, EndedByLock)
 }
 
 // ParseRole returns s as a Role.

@@ -12,7 +12,7 @@ import (
 // strange is an event that no program of today wrote.
 type strange struct{}
 
-func (strange) EventType() store.EventType { return "lock.added" }
+func (strange) EventType() store.EventType { return "lock.changed" }
 
 // TestApplyRefuses: an entry that does not follow stops the fold, and changes
 // nothing.

@@ -24,10 +24,13 @@ type StartSession struct {
 }
 
 func (c StartSession) decide(s State, now store.Millis) (Decision, error) {
-	if _, taken := s.sessions.get(c.Session); taken || c.Session.IsZero() {
+	if s.taken(c.Session) {
 		return Decision{}, &Refusal{Kind: Conflict, Message: "the session's ID is taken", Hint: "try again"}
 	}
 	g, err := s.mayStart(c.User, c.SignIn, c.Target, c.Login, now)
+	if l, ok := s.lockOf(store.UserID{}, 0, c.Certificate, store.SessionID{}); ok {
+		err = s.lockedSession(l)
+	}
 	var refused *Refusal
 	if errors.As(err, &refused) {
 		return s.noteRefusal(c, refused, now), refused
@@ -70,6 +73,9 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	if !ok {
 		return Grant{}, refuse(store.RefusedNotActive, "ask an administrator", "this user has been removed")
 	}
+	if l, ok := s.LockOfUser(user); ok {
+		return Grant{}, s.lockedSession(l)
+	}
 	x, ok := s.signIns.get(signIn)
 	if !ok || x.User != user || x.over(now) {
 		return Grant{}, refuse(store.RefusedNoSignIn, "vaultpam login", "the sign-in that %s's certificate came from has ended", u.Handle)
@@ -101,6 +107,9 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 		}
 	}
 	const ask = "ask an administrator for a grant"
+	if l, ok := s.LockOfTarget(t.Entry); ok && (best.Entry != 0 || touch.Entry != 0) {
+		return Grant{}, s.lockedSession(l) // nobody else is told that there is such a target
+	}
 	switch {
 	case best.Entry != 0:
 		return best, nil
@@ -163,12 +172,15 @@ func (c RefuseSession) decide(s State, now store.Millis) (Decision, error) {
 	return d, r
 }
 
-// SessionEnds reports whether a session has to end now, and why: because its
-// grant ended or was removed, or its user or target was.
+// SessionEnds reports whether a session has to end now, and why: because a lock
+// fell, its grant ended or was removed, or its user or target was.
 func (s State) SessionEnds(id store.SessionID, now store.Millis) (store.EndReason, bool) {
 	x, ok := s.sessions.get(id)
 	if !ok {
 		return store.EndedInterrupted, true
+	}
+	if _, locked := s.lockOn(x); locked {
+		return store.EndedByLock, true
 	}
 	if x.Errand != "" {
 		_, there := s.targets.get(x.Target)
@@ -222,7 +234,7 @@ type Reach struct {
 func (s State) Reaches(user store.UserID, now store.Millis) []Reach {
 	byTarget := map[store.Index]*Reach{}
 	for g := range s.GrantsOf(user) {
-		if g.From > now || g.Until != 0 && g.Until <= now {
+		if _, locked := s.lockOf(user, g.Target, 0, store.SessionID{}); locked || g.From > now || g.Until != 0 && g.Until <= now {
 			continue
 		}
 		r := byTarget[g.Target]

@@ -45,6 +45,8 @@ type State struct {
 	grantKeys   table[store.Index, grantKey]
 	sessions    table[store.SessionID, Session] // those that have not ended
 	refusals    table[refusal, store.Millis]    // of the last minute
+	locks       table[lockKey, Lock]
+	lockKeys    table[store.Index, lockKey] // by the lock's entry
 
 	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
 }
@@ -232,6 +234,8 @@ type Session struct {
 	Started store.Millis
 	Parent  store.Index  // the user certificate's entry
 	Errand  store.Errand // of the server itself, which has no user, grant and parent
+	// Certificates are the entries of those that it opens its target with.
+	Certificates []store.Index
 }
 
 // grantKey orders grants by whom and what they are for, so that deciding looks
@@ -272,6 +276,8 @@ func New() State {
 		grantKeys:   ordered[store.Index, grantKey](),
 		sessions:    byID[store.SessionID, Session](),
 		refusals:    newTable[refusal, store.Millis](compareRefusals),
+		locks:       newTable[lockKey, Lock](compareLockKeys),
+		lockKeys:    ordered[store.Index, lockKey](),
 	}
 }
 
