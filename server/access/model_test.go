@@ -30,6 +30,9 @@ type model struct {
 	idle      store.Millis
 	serial    store.Serial // the last
 	recovery  *modelRecovery
+	locks     map[store.Index]*store.LockAdded
+	onward    map[store.SessionID][]store.Serial // of target certificates
+	invited   map[store.Hash]store.UserID
 }
 
 type modelUser struct {
@@ -82,6 +85,7 @@ func newModel(c *company) *model {
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
 		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
+		locks: map[store.Index]*store.LockAdded{}, onward: map[store.SessionID][]store.Serial{}, invited: map[store.Hash]store.UserID{},
 		life: 10 * 3_600_000, idle: 4 * 3_600_000,
 	}
 	for _, e := range c.entries {
@@ -95,6 +99,7 @@ func (m *model) see(e *store.Entry) {
 	m.company.Helper()
 	m.judge(e)
 	m.seeRecovery(e)
+	m.seeLock(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
@@ -227,6 +232,7 @@ func (m *model) judge(e *store.Entry) {
 		m.company.Fatalf("entry %d, %+v: %s", e.Index, e.Event, why)
 	}
 	m.judgeAdministrator(e, bad)
+	m.judgeLock(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
@@ -588,6 +594,9 @@ func (m *model) mayStart(c access.StartSession, now store.Millis) bool {
 		return false
 	}
 	for target, t := range m.targets {
+		if m.locked(c.User, target, c.Session, m.company.state.SerialOf(c.Certificate)) {
+			continue
+		}
 		for grant := range m.grants {
 			if t.Name == c.Target && m.covers(grant, c.User, target, c.Login, now) && m.touched(grant, c.SignIn, now) {
 				return true
@@ -606,6 +615,9 @@ func (m *model) touched(grant, signIn store.Index, now store.Millis) bool {
 // over reports whether a session has ended or must.
 func (m *model) over(id store.SessionID, now store.Millis) bool {
 	s := m.sessions[id]
+	if s != nil && m.lockedSession(s) {
+		return true
+	}
 	if s != nil && s.Errand != "" {
 		return m.targets[s.Target] == nil
 	}
