@@ -98,6 +98,15 @@ func (s State) LockOfTarget(target store.Index) (Lock, bool) {
 	return s.lockOf(store.UserID{}, target, 0, store.SessionID{})
 }
 
+// Lock returns the lock of an entry.
+func (s State) Lock(entry store.Index) (Lock, bool) {
+	k, ok := s.lockKeys.get(entry)
+	if !ok {
+		return Lock{}, false
+	}
+	return s.locks.get(k)
+}
+
 // Locks yields all locks in force, the oldest first.
 func (s State) Locks() iter.Seq[Lock] {
 	return func(yield func(Lock) bool) {
