@@ -20,7 +20,7 @@ func (p *page) locked() {
 	if !ok {
 		return
 	}
-	what, unlock := "", ""
+	var what, unlock string
 	switch {
 	case !e.User.IsZero():
 		what, unlock = p.person(), "user "+p.person()
