@@ -44,6 +44,7 @@ func TestSessionEndsWithItsGrant(t *testing.T) {
 // TestS37SessionEndsWithALock: the target is cut off before the last words, whatever
 // was under way, and the user reads them.
 func TestS37SessionEndsWithALock(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // or the ProxyCommand, which is this program, takes a second to end
 	w := newWorld(t)
 	carol := w.person("carol", nil)
 	for name, args := range map[string][]string{"proxy": {"db1.pam"}, "jump": {"jump.db1.pam"}, "terminal": {"-tt", "db1.pam"}} {
@@ -55,8 +56,8 @@ func TestS37SessionEndsWithALock(t *testing.T) {
 			})
 			took := time.Since(begun)
 			t.Logf("ssh had ended %d ms after the lock", took.Milliseconds())
-			if want := "vaultpam: an administrator locked db1, the session itself or what it came from; it was closed"; !strings.Contains(ended, want) {
-				t.Errorf("the user does not read %q:\n%s", want, ended)
+			if want := "vaultpam: an administrator locked db1, the session itself or what it came from; it was closed"; strings.Count(ended, want) != 1 {
+				t.Errorf("the user does not read once %q:\n%s", want, ended)
 			}
 			if took > time.Second {
 				t.Errorf("the session took %v to end", took)

@@ -228,8 +228,8 @@ func (s *session) farewell(client ssh.Conn, raw net.Conn) {
 			switch s.reason {
 			case store.EndedByUser:
 				c.awaitUser()
-			case store.EndedByTarget:
-				c.awaitTarget()
+			case store.EndedByTarget, store.EndedByLock:
+				c.awaitTarget() // which is gone; what it sent ends with the last words
 			}
 			c.say(s.text)
 		}
