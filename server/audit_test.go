@@ -152,6 +152,13 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return store.UserID{}, v.Target
 	case *store.GrantAdded:
 		return v.User, v.Target
+	case *store.LockAdded:
+		if !v.Of.IsZero() {
+			return v.Of, 0
+		}
+		return v.User, v.Target
+	case *store.LockRemoved:
+		return v.User, v.Target
 	case *store.CertificateIssued:
 		return v.User, v.Target
 	case *store.SessionStarted:

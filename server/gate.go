@@ -213,7 +213,7 @@ func (g *gate) Watch(ctx context.Context, a *relay.Admission) (store.EndReason, 
 	for {
 		changed := g.ledger.Changed()
 		if reason, ends := g.ledger.State().SessionEnds(a.Session, store.At(g.Now())); ends {
-			return reason, nil
+			return reason, g.said(a.Session)
 		}
 		if err := g.ledger.Err(); err != nil {
 			return "", err
@@ -233,6 +233,15 @@ func (g *gate) Watch(ctx context.Context, a *relay.Admission) (store.EndReason, 
 		}
 		stop()
 	}
+}
+
+// said is what the user of a session reads that has to end, where that is not the
+// relay's to say: of a lock.
+func (g *gate) said(id store.SessionID) error {
+	if locked := g.ledger.State().LockedSession(id); locked != nil {
+		return locked
+	}
+	return nil
 }
 
 // End makes session.ended durable, now or, where there is no room, when there is.

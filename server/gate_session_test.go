@@ -120,11 +120,16 @@ func TestS37WatchEndsWithinASecond(t *testing.T) {
 	for name, c := range map[string]struct {
 		until  time.Duration // of the grant
 		happen func(s *site, g api.Grant)
+		locked string // what is, in the words that the user reads
 	}{
-		"grant removed":  {time.Hour, func(s *site, g api.Grant) { must[api.Empty](s, s.admin, "DELETE", grantPath(g), nil) }},
-		"user removed":   {0, func(s *site, _ api.Grant) { must[api.Empty](s, s.admin, "DELETE", "/v1/admin/users/carol", nil) }},
-		"target removed": {0, func(s *site, _ api.Grant) { must[api.Empty](s, s.admin, "DELETE", "/v1/admin/targets/db1", nil) }},
-		"grant ends":     {300 * time.Millisecond, func(s *site, _ api.Grant) { s.clock.turn(300 * time.Millisecond) }},
+		"user locked":        {0, func(s *site, _ api.Grant) { s.lock(api.LockUser, "carol") }, "carol"},
+		"target locked":      {0, func(s *site, _ api.Grant) { s.lock(api.LockTarget, "db1") }, "target db1"},
+		"session locked":     {0, func(s *site, _ api.Grant) { s.lock(api.LockSession, s.lastSession().String()) }, "session "},
+		"certificate locked": {0, func(s *site, _ api.Grant) { s.lock(api.LockSerial, s.lastSerial()) }, "the certificate with the serial "},
+		"grant removed":      {time.Hour, func(s *site, g api.Grant) { must[api.Empty](s, s.admin, "DELETE", grantPath(g), nil) }, ""},
+		"user removed":       {0, func(s *site, _ api.Grant) { must[api.Empty](s, s.admin, "DELETE", "/v1/admin/users/carol", nil) }, ""},
+		"target removed":     {0, func(s *site, _ api.Grant) { must[api.Empty](s, s.admin, "DELETE", "/v1/admin/targets/db1", nil) }, ""},
+		"grant ends":         {300 * time.Millisecond, func(s *site, _ api.Grant) { s.clock.turn(300 * time.Millisecond) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := populated(t)
@@ -153,6 +158,12 @@ func TestS37WatchEndsWithinASecond(t *testing.T) {
 			}
 			c.happen(s, g)
 			within(t, promptly, done, "the end of the session")
+			if c.locked != "" {
+				if err == nil || !strings.HasPrefix(err.Error(), c.locked) || !strings.Contains(err.Error(), "is locked since") || reason != store.EndedByLock {
+					t.Errorf("%s, %v", reason, err)
+				}
+				return
+			}
 			if err != nil || reason != store.EndedByGrant {
 				t.Errorf("%s, %v", reason, err)
 			}

@@ -189,6 +189,8 @@ func (v *view) describe() {
 		v.doors()
 	case *store.GrantAdded, *store.GrantRemoved:
 		v.grant()
+	case *store.LockAdded, *store.LockRemoved:
+		v.lock()
 	case *store.CertificateIssued:
 		v.certificate(e)
 	case *store.SessionStarted, *store.SessionRefused, *store.SessionEnded:

@@ -93,6 +93,12 @@ func (s *site) samples() []store.Event {
 		&store.SessionEnded{Session: session, User: user, Target: 4, Started: 12, Reason: store.EndedInterrupted}, // an entry that is no target
 		&store.SSOLinked{User: user, Identity: s.opened(user, store.FieldSSO, "https://login.example.eu\n24400320")},
 		&store.SignInSucceeded{User: user, Factor: 9, Kind: store.FactorSSO, Token: store.Hash{1}, Expires: until, Source: source, SSO: 9, SID: store.Hash{1}},
+		&store.LockAdded{User: user, Why: s.opened(user, store.FieldLock, "a stolen laptop")},
+		&store.LockAdded{Target: target, Why: s.opened(store.UserID{}, store.FieldLock, "under attack")},
+		&store.LockAdded{Session: session, Of: user, Why: s.opened(user, store.FieldLock, "who is that?")},
+		&store.LockAdded{Serial: 17, Of: user, Why: s.opened(user, store.FieldLock, "the key was copied")},
+		&store.LockRemoved{Lock: 1, User: user, Why: s.opened(user, store.FieldLock, "the laptop is back")}, // an entry that is no lock
+		&store.LockRemoved{Lock: 1, Target: target},
 		&store.GroupAdded{Name: "ops"},
 		&store.GroupRenamed{Group: group, Name: "on-call"},
 		&store.GroupRemoved{Group: group},

@@ -78,6 +78,9 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteGrants, n.grants),
 		on(n, api.RouteGrantAdd, n.addGrant),
 		on(n, api.RouteGrantRemove, n.removeGrant),
+		on(n, api.RouteLocks, n.locks),
+		on(n, api.RouteLock, n.addLock),
+		on(n, api.RouteUnlock, n.removeLock),
 	}
 }
 

@@ -86,6 +86,10 @@ func checkEvent(e Event) error {
 		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"})
 	case *GrantAdded:
 		return e.check()
+	case *LockAdded:
+		return e.check()
+	case *LockRemoved:
+		return check(want{e.Lock != 0, "a lock"})
 	case *CertificateIssued:
 		target := e.Kind == CertificateTarget
 		var err error

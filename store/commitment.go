@@ -31,6 +31,8 @@ const (
 	FieldSSO Field = "sso"
 	// FieldDoors is the text of a DoorReport.
 	FieldDoors Field = "doors"
+	// FieldLock is why somebody locked something, or took the lock away.
+	FieldLock Field = "lock"
 )
 
 // An Opening is the text and the salt behind a commitment. It is kept in the

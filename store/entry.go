@@ -276,6 +276,10 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(GrantAdded), nil
 	case TypeGrantRemoved:
 		return new(GrantRemoved), nil
+	case TypeLockAdded:
+		return new(LockAdded), nil
+	case TypeLockRemoved:
+		return new(LockRemoved), nil
 	case TypeCertificateIssued:
 		return new(CertificateIssued), nil
 	case TypeSessionStarted:

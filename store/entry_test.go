@@ -101,7 +101,7 @@ func TestS30BitFlips(t *testing.T) {
 func TestS40UnknownEvent(t *testing.T) {
 	body := cbor.RawMessage{0xa0}
 	for name, entry := range map[string][]any{
-		"type":    {uint64(1), int64(2), "lock.added", uint64(1), []byte{}, body},
+		"type":    {uint64(1), int64(2), "lock.changed", uint64(1), []byte{}, body},
 		"version": {uint64(1), int64(2), "user.removed", uint64(2), []byte{}, body},
 		"no type": {uint64(1), int64(2), "", uint64(1), []byte{}, body},
 	} {
@@ -207,6 +207,12 @@ func TestEncodeRefuses(t *testing.T) {
 		"member":     {Event: &store.MemberAdded{Group: 1}},
 		"of nothing": {Event: &store.MemberRemoved{User: store.UserID{1}}},
 		"name":       {Event: &store.TargetAdded{Name: "-x", HostKeys: [][]byte{{1}}, Logins: []store.Login{"root"}}},
+		"no lock":    {Event: &store.LockAdded{Why: store.Commitment{1}}},
+		"two locks":  {Event: &store.LockAdded{User: store.UserID{1}, Target: 9, Why: store.Commitment{1}}},
+		"lock why":   {Event: &store.LockAdded{User: store.UserID{1}}},
+		"lock of":    {Event: &store.LockAdded{Target: 9, Of: store.UserID{1}, Why: store.Commitment{1}}},
+		"emergency":  {Event: &store.LockAdded{Serial: store.EmergencySerial, Why: store.Commitment{1}}},
+		"unlock":     {Event: &store.LockRemoved{User: store.UserID{1}}},
 		"host key":   {Event: &store.TargetAdded{Name: "x", Logins: []store.Login{"root"}}},
 		"logins":     {Event: &store.GrantAdded{}},
 		"login":      {Event: &store.GrantAdded{Logins: []store.Login{"root", "a,b"}}},

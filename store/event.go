@@ -45,6 +45,8 @@ const (
 	TypeTargetReopened    EventType = "target.reopened"
 	TypeGrantAdded        EventType = "grant.added"
 	TypeGrantRemoved      EventType = "grant.removed"
+	TypeLockAdded         EventType = "lock.added"
+	TypeLockRemoved       EventType = "lock.removed"
 	TypeCertificateIssued EventType = "certificate.issued"
 	TypeSessionStarted    EventType = "session.started"
 	TypeSessionRefused    EventType = "session.refused"

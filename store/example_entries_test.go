@@ -97,6 +97,15 @@ func examples() []*store.Entry {
 		&store.GrantAdded{Group: 60, Logins: []store.Login{}, Targets: must(store.ParseSelector("env=prod,role in (cache,db)")), Forbids: true},
 		&store.TargetLabelled{Target: 9, Labels: must(store.ParseTargetLabels("env=prod,role=db"))},
 		&store.TargetLabelled{Target: 9, Labels: store.TargetLabels{}},
+
+		&store.LockAdded{User: user, Why: commitment},
+		&store.LockAdded{Target: 9, Why: commitment},
+		&store.LockAdded{Session: session, Of: user, Why: commitment},
+		&store.LockAdded{Serial: 13, Of: user, Why: commitment},
+		&store.LockRemoved{Lock: 60, User: user, Why: commitment},
+		&store.LockRemoved{Lock: 61, Target: 9},
+		&store.SessionRefused{User: user, Target: 9, Login: "root", Reason: store.RefusedLock},
+		&store.SessionEnded{Session: session, User: user, Target: 9, Started: 14, Reason: store.EndedByLock},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -63,6 +63,10 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User, r.Target = v.User, v.Target
 	case *GrantRemoved:
 		r.User, r.Target = v.User, v.Target
+	case *LockAdded:
+		r.User, r.Target = v.About(), v.Target
+	case *LockRemoved:
+		r.User, r.Target = v.User, v.Target
 	case *CertificateIssued:
 		r.User, r.Target = v.User, v.Target
 	case *SessionStarted:

@@ -88,6 +88,7 @@ const (
 	RefusedHours     Refusal = "outside-hours"
 	RefusedGuardrail Refusal = "forbidden"
 	RefusedRequest   Refusal = "request-needed"
+	RefusedLock      Refusal = "locked"
 )
 
 // An EndReason is why a session ended.
@@ -106,6 +107,9 @@ const (
 	EndedByGuardrail EndReason = "forbidden"
 	// EndedByLength: the session lasted as long as its grant lets one.
 	EndedByLength EndReason = "longest-session"
+	// EndedByLock: an administrator locked the user, the target, the certificate
+	// that it came from, or the session itself.
+	EndedByLock EndReason = "lock"
 	// EndedByShutdown: the relay was stopped.
 	EndedByShutdown EndReason = "relay-stopped"
 	// EndedByRecorder: the recording could not go on.
@@ -155,13 +159,13 @@ func (e Errand) valid() bool          { return known(e, ErrandCheck, ErrandClose
 func (r Refusal) valid() bool {
 	return known(r, RefusedNoTarget, RefusedNoGrant, RefusedNotYet, RefusedEnded, RefusedLogin,
 		RefusedNoSignIn, RefusedForgery, RefusedNotActive, RefusedTouch,
-		RefusedHours, RefusedGuardrail, RefusedRequest)
+		RefusedHours, RefusedGuardrail, RefusedRequest, RefusedLock)
 }
 
 func (r EndReason) valid() bool {
 	return known(r, EndedByUser, EndedByTarget, EndedByGrant, EndedByHours, EndedByGuardrail, EndedByLength, EndedByShutdown, EndedByRecorder,
 		EndedUnreachable, EndedHostKey, EndedRefusedByTarget, EndedRelayFailed,
-		EndedInterrupted)
+		EndedInterrupted, EndedByLock)
 }
 
 // ParseRole returns s as a Role.

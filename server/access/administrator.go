@@ -63,6 +63,9 @@ func (c BeginRecovery) decide(s State, now store.Millis) (Decision, error) {
 			Hint:    "name somebody whom the ledger knows: vaultpamd recover-admin --status lists them",
 		}
 	}
+	if err := s.whileLocked(u); err != nil {
+		return Decision{}, err
+	}
 	if p, ok := s.Recovery(now); ok {
 		other, _ := s.users.get(p.User)
 		return Decision{}, &Refusal{
@@ -117,6 +120,9 @@ func (c FinishRecovery) decide(s State, now store.Millis) (Decision, error) {
 			Hint:       "type the same again then, at " + second(p.Ends()) + " at the latest",
 			RetryAfter: time.Duration(p.Ready-now) * time.Millisecond,
 		}
+	}
+	if err := s.whileLocked(u); err != nil {
+		return Decision{}, err
 	}
 	if err := c.Invite.check(s); err != nil {
 		return Decision{}, err

@@ -115,6 +115,10 @@ func (a *applier) apply() error {
 		return a.grantAdded(e)
 	case *store.GrantRemoved:
 		return a.grantRemoved(e)
+	case *store.LockAdded:
+		return a.lockAdded(e)
+	case *store.LockRemoved:
+		return a.lockRemoved(e)
 	case *store.CertificateIssued:
 		a.certificateIssued(e)
 	case *store.SessionStarted:
@@ -188,6 +192,7 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 		a.pending = PendingRecovery{}
 	}
 	a.leaveGroups(u.ID)
+	a.dropLock(lockKey{user: u.ID})
 	a.forgetIdentity(u)
 	a.handles = a.handles.drop(u.Handle)
 	a.users = a.users.drop(u.ID)
@@ -336,8 +341,13 @@ func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
 	return a.used(e.User, e.Factor, e.Step, e.Counter)
 }
 
-// certificateIssued takes in that a sign-in session is being used.
+// certificateIssued takes in that a sign-in session is being used, and what a
+// session opens its target with.
 func (a *applier) certificateIssued(e *store.CertificateIssued) {
+	if x, ok := a.sessions.get(e.Session); ok && e.Kind == store.CertificateTarget {
+		x.Certificates = append(slices.Clip(x.Certificates), a.entry.Index)
+		a.sessions = a.sessions.set(x.ID, x)
+	}
 	if x, ok := a.signIns.get(e.SignIn); ok {
 		x.Used = a.entry.Time
 		a.signIns = a.signIns.set(x.Entry, x)
@@ -400,6 +410,7 @@ func (a *applier) targetRemoved(e *store.TargetRemoved) error {
 			a.dropGrant(g)
 		}
 	}
+	a.dropLock(lockKey{target: t.Entry})
 	a.names = a.names.drop(t.Name)
 	a.targets = a.targets.drop(t.Entry)
 	return nil

@@ -12,7 +12,7 @@ import (
 // strange is an event that no program of today wrote.
 type strange struct{}
 
-func (strange) EventType() store.EventType { return "lock.added" }
+func (strange) EventType() store.EventType { return "lock.changed" }
 
 // TestApplyRefuses: an entry that does not follow stops the fold, and changes
 // nothing.
@@ -26,6 +26,7 @@ func TestApplyRefuses(t *testing.T) {
 	c.do(access.BeginRecovery{By: local, Handle: "carol", Pause: access.MinRecoverPause})
 	begun := c.state.Next() - 1
 	group := c.group("dba", p)
+	c.lock(access.Lockable{Target: "db1"})
 	next, now := c.state.Next(), c.state.Time()
 	fine := &store.RulesActivated{Rules: access.Rules}
 	for name, e := range map[string]*store.Entry{
@@ -64,6 +65,12 @@ func TestApplyRefuses(t *testing.T) {
 		"a recovery too early":     {Index: next, Time: now, Event: &store.RecoveryFinished{User: p.id, Begun: begun}},
 		"the end of no recovery":   {Index: next, Time: now + 3_600_000, Event: &store.RecoveryFinished{User: p.id, Begun: grant}},
 		"somebody else's recovery": {Index: next, Time: now + 3_600_000, Event: &store.RecoveryFinished{User: c.userID(), Begun: begun}},
+		"lock of nobody":           {Index: next, Time: now, Event: &store.LockAdded{User: store.UserID{1}}},
+		"lock of no target":        {Index: next, Time: now, Event: &store.LockAdded{Target: grant}},
+		"lock of no session":       {Index: next, Time: now, Event: &store.LockAdded{Session: store.SessionID{1}}},
+		"lock of no certificate":   {Index: next, Time: now, Event: &store.LockAdded{Serial: 4711}},
+		"a lock twice":             {Index: next, Time: now, Event: &store.LockAdded{Target: target}},
+		"removal of no lock":       {Index: next, Time: now, Event: &store.LockRemoved{Lock: grant}},
 		"nothing before the birth": {Index: 0, Time: now, Event: fine},
 	} {
 		s := c.state

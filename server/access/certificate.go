@@ -77,6 +77,9 @@ func (c IssueTargetCertificate) decide(s State, now store.Millis) (Decision, err
 	if !ok {
 		return Decision{}, &Refusal{Kind: NotFound, Message: "the session has not started, or has ended"}
 	}
+	if r := s.LockedSession(x.ID); r != nil {
+		return Decision{}, r
+	}
 	if reason, ends := s.SessionEnds(x.ID, now); ends {
 		return Decision{}, &Refusal{Kind: Forbidden, Message: fmt.Sprintf("the session has to end: %s", reason)}
 	}

@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 57).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 63).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -84,7 +84,7 @@ func (w *world) command() access.Command {
 		}
 	case 20:
 		return access.RefuseSession{User: w.anyUser(), Reason: store.RefusedForgery}
-	case 21, 22, 23, 24, 25:
+	case 21, 22, 23, 24, 25, 60, 61:
 		return w.errand()
 	case 26, 27:
 		user := w.anyUser()
@@ -97,7 +97,7 @@ func (w *world) command() access.Command {
 		return c
 	case 28, 29:
 		return access.CreateRecoveryCodes{By: w.caller(), Codes: w.hash(), Step: w.stepOf()}
-	case 30:
+	case 30, 62:
 		return access.RenewFactor{By: w.caller(), Invite: w.invite()}
 	case 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41:
 		return w.factorCommand()
@@ -114,6 +114,8 @@ func (w *world) command() access.Command {
 		return w.ssoCommand()
 	case 53, 54, 55, 56:
 		return w.grantCommand()
+	case 57, 58, 59:
+		return w.lockCommand()
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
 	}
@@ -141,8 +143,10 @@ func (w *world) errand() access.Command {
 			next = 0
 		case last == nil || last.Session != x.Session:
 			next = 1
+		case last.Closed && next != 1:
+			next = 2
 		default:
-			next = max(next, 2)
+			next = 3
 		}
 	}
 	name := w.anyTarget()

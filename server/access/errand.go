@@ -33,7 +33,10 @@ func (c StartErrand) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if _, taken := s.sessions.get(c.Session); taken || c.Session.IsZero() {
+	if l, ok := s.LockOfTarget(t.Entry); ok {
+		return Decision{}, s.lockedOut(l)
+	}
+	if s.taken(c.Session) {
 		return Decision{}, &Refusal{Kind: Conflict, Message: "the session's ID is taken", Hint: "try again"}
 	}
 	if _, running := s.sessions.get(t.Errand); running {

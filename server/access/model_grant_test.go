@@ -174,7 +174,7 @@ func (m *model) mayStart(c access.StartSession, now store.Millis) bool {
 		return false
 	}
 	for target, t := range m.targets {
-		if t.Name == c.Target && len(m.standing(c.User, m.signIns[c.SignIn].touched, now, target, c.Login, now).uses) > 0 {
+		if t.Name == c.Target && !m.locked(c.User, target, c.Session, m.company.state.SerialOf(c.Certificate)) && len(m.standing(c.User, m.signIns[c.SignIn].touched, now, target, c.Login, now).uses) > 0 {
 			return true
 		}
 	}
@@ -184,6 +184,9 @@ func (m *model) mayStart(c access.StartSession, now store.Millis) bool {
 // inSession is what a session may do now.
 func (m *model) inSession(id store.SessionID, now store.Millis) modelStanding {
 	s := m.sessions[id]
+	if m.lockedSession(s) {
+		return modelStanding{}
+	}
 	st := m.standing(s.User, s.Touched, m.begun[id], s.Target, s.Login, now)
 	longest := store.Millis(0)
 	for _, entry := range st.grants {
@@ -202,6 +205,9 @@ func (m *model) inSession(id store.SessionID, now store.Millis) modelStanding {
 // over reports whether a session has ended or must.
 func (m *model) over(id store.SessionID, now store.Millis) bool {
 	s := m.sessions[id]
+	if s != nil && m.lockedSession(s) {
+		return true
+	}
 	if s != nil && s.Errand != "" {
 		return m.targets[s.Target] == nil
 	}

@@ -106,12 +106,13 @@ func (w *world) expectRecovery(cmd access.Command, at store.Millis) (want, known
 	switch c := cmd.(type) {
 	case access.BeginRecovery:
 		good := access.MinRecoverPause <= c.Pause && c.Pause <= access.MaxRecoverPause
-		return c.By.Local && good && r == nil && !w.model.named(c.Handle).IsZero(), true
+		user := w.model.named(c.Handle)
+		return c.By.Local && good && r == nil && !user.IsZero() && !w.model.locked(user, 0, store.SessionID{}), true
 	case access.FinishRecovery:
 		if !c.By.Local {
 			return false, true
 		}
-		return r != nil && r.ready <= at && w.model.named(c.Handle) == r.user, w.fresh(c.Invite)
+		return r != nil && r.ready <= at && w.model.named(c.Handle) == r.user && !w.model.locked(r.user, 0, store.SessionID{}), w.fresh(c.Invite)
 	case access.StopRecovery:
 		x := w.model.byToken(c.By, at)
 		return r != nil && (c.By.Local || x != nil && w.model.users[x.user].admin), true

@@ -32,6 +32,9 @@ type model struct {
 	idle      store.Millis
 	serial    store.Serial // the last
 	recovery  *modelRecovery
+	locks     map[store.Index]*store.LockAdded
+	onward    map[store.SessionID][]store.Serial // of target certificates
+	invited   map[store.Hash]store.UserID
 }
 
 type modelUser struct {
@@ -85,6 +88,7 @@ func newModel(c *company) *model {
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
 		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
+		locks: map[store.Index]*store.LockAdded{}, onward: map[store.SessionID][]store.Serial{}, invited: map[store.Hash]store.UserID{},
 		life: 10 * 3_600_000, idle: 4 * 3_600_000,
 	}
 	for _, e := range c.entries {
@@ -100,6 +104,7 @@ func (m *model) see(e *store.Entry) {
 	defer m.watchReach(e)()
 	m.seeRecovery(e)
 	m.seeGrant(e)
+	m.seeLock(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
@@ -230,6 +235,7 @@ func (m *model) judge(e *store.Entry) {
 	if v, ok := e.Event.(*store.SessionStarted); !ok || v.Errand == "" {
 		m.judgeGrant(e, bad)
 	}
+	m.judgeLock(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {

@@ -216,6 +216,9 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 	if wanted, known := w.expectRecovery(cmd, at); known {
 		want = wanted
 	}
+	if wanted, known := w.expectLock(cmd, at); known {
+		want = wanted
+	}
 	switch c := cmd.(type) {
 	case access.StartSession:
 		want = w.model.mayStart(c, at)
@@ -232,14 +235,14 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		want = w.model.sessions[c.Session] != nil
 	case access.SignInWithRecoveryCode:
 		if u := w.model.users[c.User]; !slices.Contains(w.tokens, c.Holder.Token) { // an old token is another question
-			want = u != nil && u.set != nil && u.set.Codes == c.Codes && 1 <= c.Number && c.Number <= 10 && !u.used[c.Number]
+			want = u != nil && !w.model.locked(c.User, 0, store.SessionID{}) && u.set != nil && u.set.Codes == c.Codes && 1 <= c.Number && c.Number <= 10 && !u.used[c.Number]
 		}
 	case access.CreateRecoveryCodes:
 		x := w.model.byToken(c.By, at)
 		want = x != nil && (c.Step == 0 && x.fresh(at) || w.model.totp(x.user) && c.Step > w.model.users[x.user].lastStep)
 	case access.SignInWithPasskey:
 		if !slices.Contains(w.tokens, c.Holder.Token) {
-			want = w.model.mayAssert(c.Assertion)
+			want = w.model.mayAssert(c.Assertion) && !w.model.locked(c.Assertion.User, 0, store.SessionID{})
 		}
 	case access.ConfirmWithPasskey:
 		x := w.model.signIns[c.SignIn]
@@ -329,6 +332,7 @@ func (w *world) lookAround() {
 	}
 	w.lookAtGroups()
 	w.lookAtReach(now)
+	w.lookAtLocks()
 }
 
 // maySSO reports whether the provider's word and what was shown with it sign in.
@@ -340,7 +344,7 @@ func (w *world) maySSO(c access.SignInWithSSO) bool {
 	}
 	u := w.model.users[owner]
 	switch {
-	case u == nil || !linked && w.model.links[owner].entry != 0:
+	case u == nil || !linked && w.model.links[owner].entry != 0 || w.model.locked(owner, 0, store.SessionID{}):
 		return false
 	case c.Assertion != nil:
 		return c.Assertion.User == owner && w.model.mayAssert(*c.Assertion)

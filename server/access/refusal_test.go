@@ -46,6 +46,7 @@ func TestRefusals(t *testing.T) {
 	cases = append(cases, errandRefusals()...)
 	cases = append(cases, contactRefusals()...)
 	cases = append(cases, recoveryRefusals()...)
+	cases = append(cases, lockRefusals()...)
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			c := found(t)

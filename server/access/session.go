@@ -24,10 +24,13 @@ type StartSession struct {
 }
 
 func (c StartSession) decide(s State, now store.Millis) (Decision, error) {
-	if _, taken := s.sessions.get(c.Session); taken || c.Session.IsZero() {
+	if s.taken(c.Session) {
 		return Decision{}, &Refusal{Kind: Conflict, Message: "the session's ID is taken", Hint: "try again"}
 	}
 	st, t, err := s.mayStart(c.User, c.SignIn, c.Target, c.Login, now)
+	if l, ok := s.lockOf(store.UserID{}, 0, c.Certificate, store.SessionID{}); ok {
+		err = s.lockedSession(l)
+	}
 	var refused *Refusal
 	if errors.As(err, &refused) {
 		return s.noteRefusal(c, refused, now), refused
@@ -71,6 +74,9 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	if !ok {
 		return Standing{}, Target{}, refuse(store.RefusedNotActive, "ask an administrator", "this user has been removed")
 	}
+	if l, ok := s.LockOfUser(user); ok {
+		return Standing{}, Target{}, s.lockedSession(l)
+	}
 	x, ok := s.signIns.get(signIn)
 	if !ok || x.User != user || x.over(now) {
 		return Standing{}, Target{}, refuse(store.RefusedNoSignIn, "vaultpam login", "the sign-in that %s's certificate came from has ended", u.Handle)
@@ -80,6 +86,9 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 		return Standing{}, Target{}, refuse(store.RefusedNoTarget, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
 	}
 	st := s.Standing(user, Touch{x.Touched, now}, t, login, now)
+	if l, ok := s.LockOfTarget(t.Entry); ok && (len(st.Purposes) > 0 || st.touch.Entry != 0) {
+		return Standing{}, t, s.lockedSession(l) // nobody else is told that there is such a target
+	}
 	if len(st.Purposes) == 0 {
 		return Standing{}, t, st.refusal(u, name, login)
 	}
@@ -126,12 +135,15 @@ func (c RefuseSession) decide(s State, now store.Millis) (Decision, error) {
 	return d, r
 }
 
-// SessionEnds reports whether a session has to end now, and why: because its
-// grant ended or was removed, or its user or target was.
+// SessionEnds reports whether a session has to end now, and why: because a lock
+// fell, its grant ended or was removed, or its user or target was.
 func (s State) SessionEnds(id store.SessionID, now store.Millis) (store.EndReason, bool) {
 	x, ok := s.sessions.get(id)
 	if !ok {
 		return store.EndedInterrupted, true
+	}
+	if _, locked := s.lockOn(x); locked {
+		return store.EndedByLock, true
 	}
 	if x.Errand != "" {
 		_, there := s.targets.get(x.Target)
@@ -177,11 +189,14 @@ type Reach struct {
 // Reaches returns the targets that a user may reach at a moment, by name. A touch
 // that is missing is no hindrance: it comes with the connection.
 func (s State) Reaches(user store.UserID, now store.Millis) []Reach {
-	if len(slices.Collect(s.GrantsOf(user))) == 0 {
+	if _, locked := s.LockOfUser(user); locked || len(slices.Collect(s.GrantsOf(user))) == 0 {
 		return nil
 	}
 	var reaches []Reach
 	for t := range s.Targets() {
+		if _, locked := s.LockOfTarget(t.Entry); locked {
+			continue
+		}
 		r := Reach{Target: t}
 		for _, l := range t.Logins {
 			st := s.Standing(user, Touch{now, now}, t, l, now)

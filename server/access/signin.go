@@ -19,8 +19,12 @@ type Holder struct {
 	MachineSalt [32]byte
 }
 
-// open returns the event of a sign-in session that begins now.
+// open returns the event of a sign-in session that begins now. It is asked when a
+// person has proved who they are: that they are locked is for nobody else.
 func (s State) open(u User, h Holder, now store.Millis) (*store.SignInSucceeded, []store.Opening, error) {
+	if l, ok := s.LockOfUser(u.ID); ok {
+		return nil, nil, s.lockedOut(l)
+	}
 	// One that was not drawn at random would let its holder into another session.
 	if _, taken := s.tokens.get(h.Token); taken || h.Token == (store.Hash{}) {
 		return nil, nil, ErrSignIn

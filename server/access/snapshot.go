@@ -14,7 +14,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 6
+const FoldVersion = 7
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -39,6 +39,7 @@ type snapshot struct {
 	Sessions    []Session
 	Refusals    []snapRefusal
 	Pending     PendingRecovery
+	Locks       []Lock
 }
 
 type pair[K, V any] struct {
@@ -121,6 +122,9 @@ func (s State) Snapshot() ([]byte, error) {
 	}
 	for k, at := range s.refusals.all() {
 		x.Refusals = append(x.Refusals, snapRefusal{User: k.user, Target: k.target, Login: k.login, Reason: k.reason, At: at})
+	}
+	for l := range s.Locks() {
+		x.Locks = append(x.Locks, l)
 	}
 	enc, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
@@ -220,6 +224,10 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	})
 	for _, v := range x.Sessions {
 		s.sessions = s.sessions.set(v.ID, v)
+	}
+	for _, l := range x.Locks {
+		k, _ := s.key(l) // of the serial of no certificate the bytes are another snapshot's
+		s.locks, s.lockKeys = s.locks.set(k, l), s.lockKeys.set(l.Entry, k)
 	}
 	for _, r := range x.Refusals {
 		s.refusals = s.refusals.set(refusal{r.User, r.Target, r.Login, r.Reason}, r.At)

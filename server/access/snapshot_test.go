@@ -29,6 +29,10 @@ func busy(t testing.TB) *company {
 	c.refused(c.start(carol, "web1", "www"))
 	c.do(access.SetContact{By: carol.caller(), Email: "c@example.eu", Salt: c.random()})
 	c.do(c.recover("carol"))
+	c.lock(access.Lockable{Target: "web1"})
+	c.lockSerial(c.certificate(bob))
+	c.employ("dave")
+	c.lock(access.Lockable{User: "dave"})
 	return c
 }
 

@@ -160,19 +160,21 @@ func (c SignInWithSSO) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
+	var shown store.SignInSucceeded
+	if refused, err := c.prove(s, u, linked, &shown); err != nil {
+		return refused, err
+	}
 	session, openings, err := s.open(u, c.Holder, now)
 	if err != nil {
 		return Decision{}, err
 	}
 	d := Decision{Actor: store.Actor{User: u.ID}, Openings: openings}
+	session.Factor, session.Kind, session.Step, session.Counter = shown.Factor, shown.Kind, shown.Step, shown.Counter
 	session.SSO, session.SID = u.SSO, c.SID
 	if !linked {
 		e, opening := link(u.ID, c.Identity, c.LinkSalt)
 		session.SSO = s.next // the first of these events
 		d.Events, d.Openings = append(d.Events, e), append(d.Openings, opening)
-	}
-	if refused, err := c.prove(s, u, linked, session); err != nil {
-		return refused, err
 	}
 	d.Events = append(append(d.Events, s.Changes(c.Groups, u.ID).events(u.ID)...), session)
 	return d, nil

@@ -11,6 +11,9 @@ import (
 // is one that was there at the start: a grant that asks for one gives nothing to a
 // session that began without.
 func (s State) standingOf(x Session, now store.Millis) (Standing, store.EndReason) {
+	if _, locked := s.lockOn(x); locked {
+		return Standing{}, store.EndedByLock
+	}
 	t, ok := s.targets.get(x.Target)
 	if !ok {
 		return Standing{}, store.EndedByGrant

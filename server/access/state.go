@@ -45,6 +45,8 @@ type State struct {
 	grantKeys   table[store.Index, grantKey]
 	sessions    table[store.SessionID, Session] // those that have not ended
 	refusals    table[refusal, store.Millis]    // of the last minute
+	locks       table[lockKey, Lock]
+	lockKeys    table[store.Index, lockKey] // by the lock's entry
 
 	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
 }
@@ -218,6 +220,8 @@ type Session struct {
 	Parent  store.Index  // the user certificate's entry
 	Touched store.Millis // when its person had last touched a passkey at its start; 0: never
 	Errand  store.Errand // of the server itself, which has no user, grant and parent
+	// Certificates are the entries of those that it opens its target with.
+	Certificates []store.Index
 }
 
 // refusal is what the repetitions of a refused session have in common.
@@ -250,6 +254,8 @@ func New() State {
 		grantKeys:   ordered[store.Index, grantKey](),
 		sessions:    byID[store.SessionID, Session](),
 		refusals:    newTable[refusal, store.Millis](compareRefusals),
+		locks:       newTable[lockKey, Lock](compareLockKeys),
+		lockKeys:    ordered[store.Index, lockKey](),
 	}
 }
 

@@ -120,6 +120,9 @@ func (c InviteUser) decide(s State, now store.Millis) (Decision, error) {
 	if !ok {
 		return Decision{}, noUser(c.Handle)
 	}
+	if err := s.whileLocked(u); err != nil {
+		return Decision{}, err
+	}
 	if err := c.Invite.check(s); err != nil {
 		return Decision{}, err
 	}
@@ -153,11 +156,11 @@ func (c RemoveUser) decide(s State, now store.Millis) (Decision, error) {
 }
 
 // lastAdministrator reports whether without this administrator nobody could
-// sign in and administer: there is no other, or only such as have not enrolled,
-// while this one has.
+// sign in and administer: there is no other, or only such as are locked, or have
+// not enrolled while this one has.
 func (s State) lastAdministrator(last User) bool {
 	for _, u := range s.users.all() {
-		if u.ID != last.ID && u.Has(store.RoleAdministrator) && (u.Enrolled() || !last.Enrolled()) {
+		if _, locked := s.LockOfUser(u.ID); !locked && u.ID != last.ID && u.Has(store.RoleAdministrator) && (u.Enrolled() || !last.Enrolled()) {
 			return false
 		}
 	}

@@ -86,6 +86,10 @@ var (
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
 
+	RouteLocks  = Route{"GET", "/v1/admin/locks", WhoReader, "all locks in force"}                                   // → []Lock
+	RouteLock   = Route{"POST", "/v1/admin/locks", WhoAdministrator, "lock a user, a target, a session or a serial"} // LockRequest → Lock
+	RouteUnlock = Route{"POST", "/v1/admin/unlock", WhoAdministrator, "take a lock away"}                            // LockRequest → Empty
+
 	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
 	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
 )
@@ -105,6 +109,7 @@ func Routes() []Route {
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove,
+		RouteLocks, RouteLock, RouteUnlock,
 		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
 	}
 }

@@ -87,6 +87,14 @@ func TestS37RevocationInTheSameBatch(t *testing.T) {
 			func(p person) access.Command { return p.certificate() }, false},
 		{"signed out, then a certificate", func(p person) access.Command { return access.SignOut{By: byToken(p.token)} },
 			func(p person) access.Command { return p.certificate() }, false},
+		{"user locked, then a certificate", func(p person) access.Command { return lockOn(access.Lockable{User: p.handle}) },
+			func(p person) access.Command { return p.certificate() }, false},
+		{"user locked, then a session", func(p person) access.Command { return lockOn(access.Lockable{User: p.handle}) },
+			func(p person) access.Command { return p.start() }, false},
+		{"target locked, then a session", func(person) access.Command { return lockOn(access.Lockable{Target: "db1"}) },
+			func(p person) access.Command { return p.start() }, false},
+		{"a certificate, then user locked", func(p person) access.Command { return p.certificate() },
+			func(p person) access.Command { return lockOn(access.Lockable{User: p.handle}) }, true},
 		{"a certificate, then user removed", func(p person) access.Command { return p.certificate() },
 			func(p person) access.Command { return access.RemoveUser{By: local, Handle: p.handle} }, true},
 	} {
@@ -286,4 +294,8 @@ func TestMemory(t *testing.T) {
 	if n := again.Remembered(); n != 2 {
 		t.Errorf("%d texts in memory after a start", n)
 	}
+}
+
+func lockOn(what access.Lockable) access.Command {
+	return access.AddLock{By: local, What: what, Why: "a stolen laptop", Salt: random32()}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 // A couple is a handle that somebody has and one that nobody has, with the times
@@ -81,8 +82,8 @@ func median(couples []couple, side int) time.Duration {
 }
 
 // TestS16SameTime: an attempt at a handle that nobody has takes the time of one
-// at somebody's, in 2,000 pairs with an authenticator's code and in 2,000 with a
-// recovery code. A busy machine makes all of them slower and not one kind, because
+// at somebody's, in 2,000 pairs with an authenticator's code, in 2,000 with a
+// recovery code, and in 2,000 where everybody is locked. A busy machine makes all of them slower and not one kind, because
 // chance says which of a pair is first. One run in a hundred says
 // p <= 0.01 of the same thing, so up to three are made: three in a row say it
 // falsely once in a million, and of a real difference all three say it. That the
@@ -92,10 +93,18 @@ func TestS16SameTime(t *testing.T) {
 	o := found(t)
 	seed := o.employ("somebody")
 	chance := rand.New(rand.NewPCG(1, 2))
-	for name, code := range map[string]string{"recovery code": "aaaa-bbbb-cccc-dddd-eeee-ffff", "code": o.wrong(seed)} {
+	asTheyAre := func(string) {}
+	for name, round := range map[string]struct {
+		code   string
+		become func(handle string)
+	}{
+		"recovery code":          {"aaaa-bbbb-cccc-dddd-eeee-ffff", asTheyAre},
+		"code":                   {o.wrong(seed), asTheyAre},
+		"code, everybody locked": {o.wrong(seed), func(handle string) { o.lock(store.Handle(handle)) }},
+	} {
 		for run := 1; ; run++ {
 			o.clock.wait(8 * 24 * time.Hour) // no waits are left of what was before
-			couples := o.race(code, chance)
+			couples := o.race(round.code, chance, round.become)
 			p, usual := different(couples, chance), median(couples, 0)
 			t.Logf("%s: p = %.3f; medians %v and %v", name, p, usual, median(couples, 1))
 			if p <= 0.01 && run < 3 {
@@ -119,8 +128,9 @@ func TestS16SameTime(t *testing.T) {
 }
 
 // race times failures at handles that somebody has, and at others. All handles
-// are drawn, so that nothing but their being known tells them apart.
-func (o *office) race(code string, chance *rand.Rand) []couple {
+// are drawn, so that nothing but their being known, and what become makes of those
+// who are, tells them apart.
+func (o *office) race(code string, chance *rand.Rand, become func(handle string)) []couple {
 	o.Helper()
 	const pairs, each = 2000, 19 // less than makes anybody wait
 	timed := func(handle string, i int) time.Duration {
@@ -137,6 +147,7 @@ func (o *office) race(code string, chance *rand.Rand) []couple {
 	for i := range names {
 		names[i] = [2]string{fmt.Sprintf("u%016x", chance.Uint64()), fmt.Sprintf("u%016x", chance.Uint64())}
 		o.employ(names[i][0])
+		become(names[i][0])
 	}
 	runtime.GC()
 	for i := range pairs {

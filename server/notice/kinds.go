@@ -24,6 +24,7 @@ const (
 	RecoveryBegun    Kind = "recovery.begun"
 	RecoveryStopped  Kind = "recovery.stopped"
 	RecoveryFinished Kind = "recovery.finished"
+	Locked           Kind = "lock.added"
 )
 
 // A rule says what becomes of the entries of a type: whom a notice of the kind
@@ -50,6 +51,7 @@ func rules() []rule {
 		{RecoveryBegun, store.TypeRecoveryBegun, administrators, (*page).recoveryBegun},
 		{RecoveryStopped, store.TypeRecoveryStopped, administrators, (*page).recoveryStopped},
 		{RecoveryFinished, store.TypeRecoveryFinished, administrators, (*page).recoveryFinished},
+		{Locked, store.TypeLockAdded, otherAdministrators, (*page).locked},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/notice"
@@ -136,9 +137,25 @@ func TestKinds(t *testing.T) {
 	h.do(access.StopRecovery{By: caller(ada.token)})
 	expect(notice.RecoveryStopped, "carol", administrators...)
 
+	session := h.session("carol", code)
+	for _, tc := range []struct {
+		what access.Lockable
+		user string
+	}{
+		{access.Lockable{Target: "db1"}, ""}, {access.Lockable{Session: session}, "carol"}, {access.Lockable{User: "carol"}, "carol"},
+	} {
+		h.do(access.AddLock{By: caller(ada.token), What: tc.what, Why: "a stolen laptop", Salt: random32()})
+		expect(notice.Locked, tc.user, administrators...)
+	}
+	h.do(access.AddLock{By: local, What: access.Lockable{User: "ada"}, Why: "a stolen laptop", Salt: random32()})
+	expect(notice.Locked, "ada", "alice@example.eu") // and not ada
+	if bytes.Contains(text.Bytes(), []byte("laptop")) {
+		t.Error("a mail says why somebody was locked")
+	}
+
 	for _, kind := range []notice.Kind{
 		notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
-		notice.RecoveryBegun, notice.RecoveryStopped,
+		notice.RecoveryBegun, notice.RecoveryStopped, notice.Locked,
 	} {
 		if !heard[kind] {
 			t.Errorf("of %s nobody heard", kind)
@@ -186,4 +203,25 @@ func compare(t *testing.T, path string, got []byte) {
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s (-golden +got; go test -update writes it anew):\n%s", path, diff)
 	}
+}
+
+// session starts one of somebody's on a target that is added for it. Its ID is
+// always the same.
+func (h *house) session(handle store.Handle, token store.Hash) store.SessionID {
+	h.Helper()
+	h.do(access.AddTarget{
+		By: local, Name: "db1", Address: "db1.example:22", HostKeys: []ssh.PublicKey{h.config.UserCA.PublicKey()},
+		Logins: []string{"root"}, Egress: "198.51.100.1",
+	})
+	h.do(access.AddGrant{By: local, User: handle, Target: "db1", Logins: []string{"root"}})
+	u, x, err := h.ledger.State().Caller(caller(token), store.At(h.clock.now()))
+	if err != nil {
+		h.Fatal(err)
+	}
+	start := access.StartSession{
+		Certificate: 1, SignIn: x.Entry, User: u.ID, Target: "db1", Login: "root", Way: store.WayProxy,
+		Session: store.SessionID{6: 0x40, 8: 0x80, 15: 1}, Source: "192.0.2.7", Salt: random32(),
+	}
+	h.do(start)
+	return start.Session
 }

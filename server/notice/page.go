@@ -83,8 +83,20 @@ func (p *page) actor() string {
 	return p.name(p.e.Actor.User)
 }
 
-// person is whom the entry is about.
-func (p *page) person() string { return p.name(p.user) }
+// person is whom the entry is about, or nobody.
+func (p *page) person() string {
+	if p.user.IsZero() {
+		return ""
+	}
+	return p.name(p.user)
+}
+
+func (p *page) userID() string {
+	if p.user.IsZero() {
+		return ""
+	}
+	return p.user.String()
+}
 
 func (p *page) when() string { return moment(p.e.Time) }
 

@@ -81,7 +81,7 @@ type HookBody struct {
 type HookData struct {
 	Server  string `json:"server"`
 	Entry   uint64 `json:"entry"`
-	User    string `json:"user"` // handle of whom it is about
+	User    string `json:"user"` // handle of whom it is about; empty of a target
 	UserID  string `json:"user_id"`
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
@@ -94,7 +94,7 @@ func (n *Notices) hook(ctx context.Context, d *delivery) error {
 		return err
 	}
 	body := HookBody{Type: d.kind, Timestamp: p.e.Time.Time(), Data: HookData{
-		Server: n.Name, Entry: uint64(d.entry), User: p.person(), UserID: p.user.String(),
+		Server: n.Name, Entry: uint64(d.entry), User: p.person(), UserID: p.userID(),
 		Subject: p.subject, Text: strings.Join(p.paragraphs, "\n\n"),
 	}}
 	if p.err != nil {

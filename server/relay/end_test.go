@@ -41,6 +41,36 @@ func TestSessionEndsWithItsGrant(t *testing.T) {
 	}
 }
 
+// TestS37SessionEndsWithALock: the target is cut off before the last words, whatever
+// was under way, and the user reads them.
+func TestS37SessionEndsWithALock(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // or the ProxyCommand, which is this program, takes a second to end
+	w := newWorld(t)
+	carol := w.person("carol", nil)
+	for name, args := range map[string][]string{"proxy": {"db1.pam"}, "jump": {"jump.db1.pam"}, "terminal": {"-tt", "db1.pam"}} {
+		t.Run(name, func(t *testing.T) {
+			begun := time.Now()
+			ended := endedWhileRunning(t, carol, args, func() {
+				begun = time.Now()
+				w.gate.endAll(store.EndedByLock)
+			})
+			took := time.Since(begun)
+			t.Logf("ssh had ended %d ms after the lock", took.Milliseconds())
+			if want := "vaultpam: an administrator locked db1, the session itself or what it came from; it was closed"; strings.Count(ended, want) != 1 {
+				t.Errorf("the user does not read once %q:\n%s", want, ended)
+			}
+			if took > time.Second {
+				t.Errorf("the session took %v to end", took)
+			}
+		})
+	}
+	for _, e := range w.gate.awaitEnded(t, 3) {
+		if e.Reason != store.EndedByLock {
+			t.Errorf("session ended by %s", e.Reason)
+		}
+	}
+}
+
 func TestSessionEndsWithTheRelay(t *testing.T) {
 	for _, name := range []string{"db1.pam", "jump.db1.pam"} {
 		t.Run(name, func(t *testing.T) {

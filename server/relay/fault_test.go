@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/relay"
 	"github.com/vaultpam/vaultpam/store"
 	"github.com/vaultpam/vaultpam/store/recording"
@@ -30,6 +31,7 @@ func TestEveryStartHasOneEnd(t *testing.T) {
 		}{
 			{"internal", errors.New("the disk is full")},
 			{"refusal", refused("you may not", "ask")},
+			{"lock", &access.Refusal{Kind: access.Forbidden, Message: "carol is locked", Hint: "ask", Reason: store.RefusedLock}},
 		} {
 			t.Run(call+"/"+fault.name, func(t *testing.T) {
 				w := newWorld(t)
@@ -45,7 +47,7 @@ func TestEveryStartHasOneEnd(t *testing.T) {
 					t.Errorf("%d sessions ended", n)
 				}
 				if call == "Certify" {
-					want := map[string]store.EndReason{"internal": store.EndedRelayFailed, "refusal": store.EndedByGrant}[fault.name]
+					want := map[string]store.EndReason{"internal": store.EndedRelayFailed, "refusal": store.EndedByGrant, "lock": store.EndedByLock}[fault.name]
 					if got := w.gate.ended[0].Reason; got != want {
 						t.Errorf("session ended by %s, want %s", got, want)
 					}

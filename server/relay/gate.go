@@ -42,9 +42,10 @@ type Gate interface {
 	Certify(ctx context.Context, a *Admission, key ssh.PublicKey) (*ssh.Certificate, error)
 
 	// Watch blocks until the session must end (the grant ended or was removed,
-	// the user was removed) and returns the reason, or until ctx is done. Any
-	// error but the context's ends the session too: nobody knows then whether it
-	// may go on.
+	// the user was removed, a lock fell) and returns the reason, or until ctx is
+	// done. An error beside a reason is what the user reads of it. Any other error
+	// but the context's ends the session too: nobody knows then whether it may go
+	// on.
 	Watch(ctx context.Context, a *Admission) (store.EndReason, error)
 
 	// End appends session.ended.

@@ -149,6 +149,15 @@ func refusedByTargetText(a *Admission, local, allowed string) string {
 		fmt.Sprintf("does the account exist there, and was the host set up? an administrator runs: vaultpamd target setup %s", a.Target))
 }
 
+// verdictText is what the user reads when a Gate ended the session, in its own
+// words where it has any.
+func verdictText(a *Admission, reason store.EndReason, said error) string {
+	if r, ok := errors.AsType[*access.Refusal](said); ok {
+		return sentence(r.Message+"; the session was closed", r.Hint)
+	}
+	return endText(a, reason)
+}
+
 // endText is what the user reads when a session ends that nobody closed.
 func endText(a *Admission, reason store.EndReason) string {
 	switch reason {
@@ -159,6 +168,8 @@ func endText(a *Admission, reason store.EndReason) string {
 		}
 		return sentence(fmt.Sprintf("the grant for %s@%s ended; the session was closed", a.Login, a.Target),
 			"ask for a new grant if you still need it")
+	case store.EndedByLock:
+		return sentence(fmt.Sprintf("an administrator locked %s, the session itself or what it came from; it was closed", a.Target), "ask an administrator")
 	case store.EndedByShutdown:
 		return sentence("the relay is being stopped; the session was closed", "connect again in a minute")
 	case store.EndedByTarget:

@@ -158,8 +158,11 @@ func (k *knock) explain(err error, local net.Addr) *refusal {
 	case k.certify != nil:
 		// The Gate took back what it had allowed, or can't write.
 		reason := store.EndedRelayFailed
-		if _, ok := errors.AsType[*access.Refusal](k.certify); ok {
+		if r, ok := errors.AsType[*access.Refusal](k.certify); ok {
 			reason = store.EndedByGrant
+			if r.Reason == store.RefusedLock {
+				reason = store.EndedByLock
+			}
 		}
 		return &refusal{reason, refusalText(k.certify), k.certify}
 	case lostIt(err):

@@ -127,6 +127,10 @@ func (s *session) run(ctx context.Context, client ssh.Conn, raw net.Conn, channe
 		s.end(store.EndedByUser, "")
 	})
 	<-s.over
+	if s.reason == store.EndedByLock {
+		// Whoever is locked must not have the time of the last words to do more.
+		s.target.Close()
+	}
 	s.farewell(client, raw)
 	cancel()
 	client.Close()
@@ -180,11 +184,11 @@ func (s *session) watch(ctx context.Context) {
 	case v := <-verdicts:
 		if ctx.Err() != nil {
 			v.reason = store.EndedByShutdown
-		} else if v.err != nil || v.reason == "" {
+		} else if v.reason == "" {
 			s.relay.log.Error("watching a session", "session", s.admission.Session.String(), "error", errText(v.err))
 			v.reason = store.EndedRelayFailed
 		}
-		s.end(v.reason, endText(s.admission, v.reason))
+		s.end(v.reason, verdictText(s.admission, v.reason, v.err))
 		return
 	}
 	cancel()
@@ -224,8 +228,8 @@ func (s *session) farewell(client ssh.Conn, raw net.Conn) {
 			switch s.reason {
 			case store.EndedByUser:
 				c.awaitUser()
-			case store.EndedByTarget:
-				c.awaitTarget()
+			case store.EndedByTarget, store.EndedByLock:
+				c.awaitTarget() // which is gone; what it sent ends with the last words
 			}
 			c.say(s.text)
 		}
