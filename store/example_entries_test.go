@@ -90,6 +90,12 @@ func examples() []*store.Entry {
 			Key: store.ClientKey(hash), SSO: 52, SID: hash},
 		&store.SignInSucceeded{User: user, Factor: 39, Kind: store.FactorPasskey, Token: hash, Expires: 1_800_000_000_000, Source: commitment,
 			Counter: 10, Key: store.ClientKey(hash), SSO: 52},
+
+		&store.BotAdded{User: user, Handle: commitment},
+		&store.JoinCreated{User: user, Token: hash, Expires: 1_800_000_000_000},
+		&store.FactorEnrolled{User: user, Kind: store.FactorKey, Key: key, Join: 62, Name: commitment},
+		&store.FactorEnrolled{User: user, Kind: store.FactorKey, Key: key},
+		&store.SignInSucceeded{User: user, Factor: 63, Kind: store.FactorKey, Token: hash, Expires: 1_800_000_000_000, Source: commitment, Key: store.ClientKey(hash)},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

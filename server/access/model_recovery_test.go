@@ -106,7 +106,8 @@ func (w *world) expectRecovery(cmd access.Command, at store.Millis) (want, known
 	switch c := cmd.(type) {
 	case access.BeginRecovery:
 		good := access.MinRecoverPause <= c.Pause && c.Pause <= access.MaxRecoverPause
-		return c.By.Local && good && r == nil && !w.model.named(c.Handle).IsZero(), true
+		named := w.model.users[w.model.named(c.Handle)]
+		return c.By.Local && good && r == nil && named != nil && !named.bot, true
 	case access.FinishRecovery:
 		if !c.By.Local {
 			return false, true
@@ -122,7 +123,7 @@ func (w *world) expectRecovery(cmd access.Command, at store.Millis) (want, known
 			whose = x.user
 		}
 		u := w.model.users[whose]
-		good := u != nil && (c.Email == "" && u.contact != store.Commitment{} || c.Email == "carol@example.eu")
+		good := u != nil && !u.bot && (c.Email == "" && u.contact != store.Commitment{} || c.Email == "carol@example.eu")
 		return good && (c.By.Local && c.Handle != "" || x != nil && (x.user == whose || w.model.users[x.user].admin)), true
 	}
 	return false, false
@@ -142,7 +143,7 @@ func (w *world) fresh(i access.Invite) bool {
 func (w *world) lookAtPeople(now store.Millis) {
 	w.Helper()
 	for id, u := range w.model.users {
-		if got, ok := w.state.User(id); !ok || got.Contact != u.contact || got.Has(store.RoleAdministrator) != u.admin {
+		if got, ok := w.state.User(id); !ok || got.Contact != u.contact || got.Bot != u.bot || u.bot && len(got.Roles) > 0 || got.Has(store.RoleAdministrator) != u.admin {
 			w.Fatalf("user %s: %+v, want the contact %x and administrator %v", id, got, u.contact, u.admin)
 		}
 	}
