@@ -239,6 +239,9 @@ func (v *view) signIn() {
 			v.fields["key"] = hex.EncodeToString(e.Key[:])
 		}
 		v.say("%s signed in with %s from %s", v.r.handle(v.ctx, e.User), e.Kind, v.fields["source"])
+		if e.Kind == store.FactorKey {
+			v.say("%s signed in with its key from %s", v.r.handle(v.ctx, e.User), v.fields["source"])
+		}
 		if e.SSO != 0 {
 			v.fields["sso"] = uint64(e.SSO)
 		}

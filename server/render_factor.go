@@ -69,7 +69,7 @@ func (v *view) botKey(e *store.FactorEnrolled) {
 	if key, err := ssh.ParsePublicKey(e.Key); err == nil {
 		v.fields["key"], v.fields["fingerprint"] = authorized(key), ssh.FingerprintSHA256(key)
 	}
-	v.say("a key of %s was named", who)
+	v.say("a key was named for %s", who)
 	if e.Join != 0 {
 		v.say("%s joined with a key", who)
 	}

@@ -12,7 +12,7 @@ import (
 
 const (
 	// signingLife is how long a bot has to sign: it does nothing else meanwhile.
-	signingLife = 2 * time.Minute
+	signingLife   = 2 * time.Minute
 	challengeSize = 8 + 16 + sha256.Size
 )
 
