@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/vaultpam/vaultpam/client"
+	"github.com/vaultpam/vaultpam/client/agent"
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -107,7 +108,8 @@ func (a *app) botJoin(ctx context.Context, link api.JoinLink) error {
 		return withHint(err, "the key has joined, and this directory does not know it yet: vaultpam cert --bot --server %s --handle %s --key-file %s",
 			n.settings.Server, handle, shellQuote(home.BotKeyFile()))
 	}
-	if err := home.ForgetSession(ctx); err != nil { // of a bot that was here before
+	// What an earlier bot or key left here would be believed until it ends.
+	if err := errors.Join(home.ForgetSession(ctx), agent.RemoveIdentity(home.Dir())); err != nil {
 		return err
 	}
 	a.say("joined %s as bot %s with the key %s", n.settings.Name, handle, ssh.FingerprintSHA256(key.PublicKey()))
@@ -230,7 +232,7 @@ func (r *robot) key(ctx context.Context) (ssh.Signer, string, error) {
 	return key, path, err
 }
 
-// session signs the bot in and returns it signed in.
+// signIn signs the bot in and returns it signed in.
 func (r *robot) signIn(ctx context.Context) (*node, error) {
 	key, file, err := r.key(ctx)
 	if err != nil {
