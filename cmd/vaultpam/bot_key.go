@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,4 +61,30 @@ func (a *app) readPublicKey(file string) (ssh.PublicKey, error) {
 		return nil, withHint(fmt.Errorf("%s: %w", client.Clean(file), err), "ssh-keygen -t ed25519 -N '' -f bot_key makes bot_key.pub")
 	}
 	return key, nil
+}
+
+// readKey reads a private key from standard input.
+func readKey(ctx context.Context, r io.Reader) (ssh.Signer, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() { // ends with the process where nothing comes
+		text, err := io.ReadAll(io.LimitReader(r, maxKey))
+		done <- result{text, err}
+	}()
+	select {
+	case read := <-done:
+		if read.err != nil {
+			return nil, fmt.Errorf("reading the bot's key: %w", read.err)
+		}
+		key, err := client.ParseBotKey(read.text)
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		return key, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

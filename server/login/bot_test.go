@@ -115,10 +115,10 @@ func TestBotSignsIn(t *testing.T) {
 	}
 }
 
-// TestS17BotProofs: whatever is wrong with what a bot shows, nobody is signed in and
+// TestBotProofs: whatever is wrong with what a bot shows, nobody is signed in and
 // the answer is the same. A signature is worth nothing for another server, bot,
 // session key or challenge, and nothing a second time.
-func TestS17BotProofs(t *testing.T) {
+func TestBotProofs(t *testing.T) {
 	long, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -220,8 +220,8 @@ func TestS17BotProofs(t *testing.T) {
 	}
 }
 
-// TestS17BotChallengeAtOnce: of fifty who show one challenge at once, one gets in.
-func TestS17BotChallengeAtOnce(t *testing.T) {
+// TestBotChallengeAtOnce: of fifty who show one challenge at once, one gets in.
+func TestBotChallengeAtOnce(t *testing.T) {
 	o := found(t)
 	r := o.bot("ci", newSigner(t))
 	p := o.prove(r, home)
