@@ -9,13 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
 )
 
 // joinWith is what a bot sends with a token and a key of its own.
-func (s *site) joinWith(link string) (api.BotJoinRequest, func() *resident) {
+func (s *site) joinWith(link string) (api.BotJoinRequest, ssh.Signer) {
 	s.t.Helper()
 	token, err := api.ParseJoinLink(link)
 	if err != nil {
@@ -25,7 +26,7 @@ func (s *site) joinWith(link string) (api.BotJoinRequest, func() *resident) {
 	return api.BotJoinRequest{
 		Token: token.Token[:], Key: publicLine(key), Machine: "runner-3",
 		Signature: s.signature(key, api.JoinMessage(siteName, token.Token, key.PublicKey().Marshal())),
-	}, func() *resident { return s.botIn("ci", key) }
+	}, key
 }
 
 // TestBotOverTheAPI: an administrator adds a bot, which joins with its token, once,
@@ -40,7 +41,7 @@ func TestBotOverTheAPI(t *testing.T) {
 	if err != nil || link.Host != siteName+":443" || string(link.Pin) != string(s.begun.Invitation.Pin) {
 		t.Errorf("%q: %v", added.Token, err)
 	}
-	join, signIn := s.joinWith(added.Token)
+	join, key := s.joinWith(added.Token)
 	if r := must[api.BotJoinResponse](s, nil, "POST", api.RouteBotJoin.Path, join); r.Handle != "ci" {
 		t.Errorf("%+v", r)
 	}
@@ -48,7 +49,7 @@ func TestBotOverTheAPI(t *testing.T) {
 	again, _ := s.joinWith(added.Token)
 	s.refused(s.ask("POST", api.RouteBotJoin.Path, nil, again), http.StatusNotFound)
 
-	ci := signIn()
+	ci := s.botIn("ci", key)
 	status := must[api.StatusResponse](s, ci, "GET", api.RouteStatus.Path, nil)
 	want := api.StatusResponse{Handle: "ci", Roles: []string{}, Factor: "key", Expires: s.clock.now().Add(time.Hour), Ends: s.clock.now().Add(time.Hour)}
 	if diff := cmp.Diff(want, status, cmpopts.EquateApproxTime(time.Second), cmpopts.IgnoreFields(api.StatusResponse{}, "SignIn")); diff != "" {
@@ -94,13 +95,22 @@ func TestBotKeysOverTheAPI(t *testing.T) {
 	token := must[api.BotResponse](s, s.admin, "POST", path+"/token", api.BotTokenRequest{})
 	join, _ := s.joinWith(void.Token)
 	s.refused(s.ask("POST", api.RouteBotJoin.Path, nil, join), http.StatusNotFound)
-	join, signIn := s.joinWith(token.Token)
+	join, third := s.joinWith(token.Token)
 	must[api.BotJoinResponse](s, nil, "POST", api.RouteBotJoin.Path, join)
-	signIn()
+	s.botIn("ci", third)
 	must[api.Empty](s, s.admin, "DELETE", path+"/keys/"+strconv.FormatUint(r.Bot.Keys[0].ID, 10), nil)
 	s.refused(s.ask("GET", api.RouteStatus.Path, ci.token, nil), http.StatusUnauthorized)
 	s.refused(s.ask("POST", api.RouteBotSignIn.Path, nil, s.botProof("ci", first)), http.StatusUnauthorized)
 	s.botIn("ci", second)
+	// It is all there after a restart, and whole.
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if found := s.fsck(); len(found) != 0 {
+		t.Errorf("fsck: %v", found)
+	}
+	s.run()
+	s.botIn("ci", third)
 	for name, a := range map[string]answer{
 		"no key":            s.ask("POST", path+"/keys", s.admin.token, api.BotKeyRequest{Key: "ssh-ed25519 AAAA"}),
 		"two lines":         s.ask("POST", path+"/keys", s.admin.token, api.BotKeyRequest{Key: publicLine(newKey(t)) + "\n" + publicLine(newKey(t))}),

@@ -175,7 +175,11 @@ func FuzzParseInvitation(f *testing.F) {
 	f.Add(invitation(0).String())
 	f.Add(invitation(32).String())
 	f.Add("https://[::1]:8443/enroll#" + strings.Repeat("A", 43))
+	f.Add(api.JoinLink(invitation(32)).String())
 	f.Fuzz(func(t *testing.T, s string) {
+		if j, err := api.ParseJoinLink(s); err == nil && (j.String() != s || api.CheckHost(j.Host) != nil || len(j.Pin) != 0 && len(j.Pin) != 32) {
+			t.Errorf("%q is the join token %+v, which is %q", s, j, j)
+		}
 		i, err := api.ParseInvitation(s)
 		if err != nil {
 			return

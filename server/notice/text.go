@@ -36,10 +36,11 @@ func (p *page) factorEnrolled() {
 	}
 	if e.Kind == store.FactorKey {
 		p.about("A new key signs the bot %s in at %s", p.person(), p.n.Name)
-		p.say("%s gave the bot %s another key at %s. Whoever holds it can do what the bot is granted.", p.actor(), p.person(), p.when())
+		how := p.actor() + " named it."
 		if e.Join != 0 {
-			p.say("It came with a join token that an administrator had made.")
+			how = "It joined with a token that an administrator had made."
 		}
+		p.say("The bot %s has another key since %s. %s Whoever holds it can do what the bot is granted.", p.person(), p.when(), how)
 		p.say("If none of you wants that: vaultpam admin bot ls, and vaultpam admin bot key rm %s %d", p.person(), p.e.Index)
 		return
 	}
