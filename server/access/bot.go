@@ -17,6 +17,10 @@ const (
 	// MinJoinLife and MaxJoinLife bound it.
 	MinJoinLife = time.Minute
 	MaxJoinLife = 7 * 24 * time.Hour
+	// MaxBotSignIns is how many sign-in sessions of one bot are open at a time.
+	// Nobody has to touch anything for one, so that a program gone wrong, or a thief,
+	// could open as many as the disk holds.
+	MaxBotSignIns = 1000
 )
 
 // Bots yields all bots in the order of their handles.

@@ -181,6 +181,12 @@ func (c SignInWithKey) decide(s State, now store.Millis) (Decision, error) {
 	if !ok || !u.Bot {
 		return Decision{}, ErrBotSignIn
 	}
+	if len(s.SignInsOf(u.ID, now)) >= MaxBotSignIns {
+		return Decision{}, &Refusal{
+			Kind: Limited, Message: fmt.Sprintf("%s has %d sign-in sessions open, and no bot has more", u.Handle, MaxBotSignIns),
+			Hint: "let jobs end theirs: vaultpam logout; or shorten them all: vaultpamd setting bot-sign-in-life 10m",
+		}
+	}
 	e, openings, err := s.open(u, c.Holder, now)
 	if err != nil {
 		return Decision{}, err

@@ -79,6 +79,27 @@ func TestBotSignInLife(t *testing.T) {
 	}
 }
 
+// TestBotSignInsAreBounded: a bot that signs in without end is held back, until those
+// that it has end, and ends no other's.
+func TestBotSignInsAreBounded(t *testing.T) {
+	c := found(t)
+	ci, other := c.bot("ci"), c.bot("ansible")
+	for range access.MaxBotSignIns {
+		c.signInBot(&ci)
+	}
+	if r := c.refused(access.SignInWithKey{User: ci.id, Key: ci.key.Marshal(), Holder: c.holder()}); r.Kind != access.Limited || r.Hint == "" {
+		t.Errorf("%+v", r)
+	}
+	c.signInBot(&other)
+	c.do(access.SignOut{By: ci.caller()})
+	c.signInBot(&ci)
+	c.wait(time.Hour)
+	c.signInBot(&ci)
+	if open := c.state.SignInsOf(ci.id, c.at()); len(open) != 1 {
+		t.Errorf("%d are open", len(open))
+	}
+}
+
 // TestJoinToken: it enrols one key, once, until it ends or another takes its place.
 func TestJoinToken(t *testing.T) {
 	token := func(c *company) access.JoinToken {

@@ -25,9 +25,10 @@ const (
 // The key is this process's own: a restart voids what was drawn before it, and so
 // nothing that was used comes back.
 type challenges struct {
-	key  [32]byte
-	mu   sync.Mutex // guards used
-	used map[[challengeSize]byte]time.Time
+	key   [32]byte
+	mu    sync.Mutex // guards used and swept
+	used  map[[challengeSize]byte]time.Time
+	swept time.Time // when those that had ended were last forgotten
 }
 
 func (l *Login) newChallenges() (*challenges, error) {
@@ -43,7 +44,7 @@ type challenged struct {
 	client store.ClientKey
 }
 
-// draw returns a challenge and when it ends.
+// challenge returns one that was just drawn, and when it ends.
 func (l *Login) challenge(who challenged) ([]byte, time.Time, error) {
 	expires := l.Now().Add(signingLife).Truncate(time.Second)
 	c := binary.BigEndian.AppendUint64(nil, uint64(expires.Unix()))
@@ -86,10 +87,13 @@ func (c *challenges) use(challenge []byte, now time.Time) bool {
 	if _, again := c.used[key]; again {
 		return false
 	}
-	for old, expires := range c.used {
-		if !now.Before(expires) {
-			delete(c.used, old)
+	if now.Sub(c.swept).Abs() >= signingLife {
+		for old, expires := range c.used {
+			if !now.Before(expires) {
+				delete(c.used, old)
+			}
 		}
+		c.swept = now
 	}
 	c.used[key] = expiryOf(challenge)
 	return true
