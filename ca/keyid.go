@@ -14,6 +14,7 @@ import (
 // of a user's choosing can imitate another field:
 //
 //	vaultpam:user:HANDLE:SIGNIN        SIGNIN is the decimal index of the sign-in's entry
+//	vaultpam:bot:HANDLE:SIGNIN         the same of a bot
 //	vaultpam:target:HANDLE:SESSIONID   HANDLE is - where the server opened the session for itself
 //	vaultpam:host:NAME                 NAME comes last and may be an IPv6 address
 //	vaultpam:emergency:TARGET
@@ -21,6 +22,7 @@ import (
 // Only the fields of its kind are set.
 type KeyID struct {
 	Kind    Kind
+	Bot     bool // of a user certificate: a machine's, and no person's
 	Handle  store.Handle
 	SignIn  store.Index
 	Session store.SessionID
@@ -31,11 +33,17 @@ type KeyID struct {
 const (
 	keyIDPrefix = "vaultpam:"
 	nobody      = "-" // no handle begins with it
+	bot         = "bot"
 )
 
 // UserKeyID names the person and the sign-in that a user certificate stands on.
 func UserKeyID(handle store.Handle, signIn store.Index) KeyID {
 	return KeyID{Kind: User, Handle: handle, SignIn: signIn}
+}
+
+// BotKeyID names the bot and the sign-in that its user certificate stands on.
+func BotKeyID(handle store.Handle, signIn store.Index) KeyID {
+	return KeyID{Kind: User, Bot: true, Handle: handle, SignIn: signIn}
 }
 
 // TargetKeyID names the person and the session that a target certificate is for.
@@ -58,6 +66,9 @@ func EmergencyKeyID(target store.TargetName) KeyID {
 // which Build checks.
 func (id KeyID) String() string {
 	head := keyIDPrefix + id.Kind.String() + ":"
+	if id.Bot {
+		head = keyIDPrefix + bot + ":"
+	}
 	switch id.Kind {
 	case User:
 		return head + string(id.Handle) + ":" + strconv.FormatUint(uint64(id.SignIn), 10)
@@ -84,16 +95,21 @@ func ParseKeyID(s string) (KeyID, error) {
 }
 
 func parseKeyID(s string) (KeyID, error) {
+	var id KeyID
 	rest, ok := strings.CutPrefix(s, keyIDPrefix)
 	word, rest, found := strings.Cut(rest, ":")
 	if !ok || !found {
 		return KeyID{}, errors.New("does not begin with vaultpam: and a kind")
 	}
+	if word == bot {
+		word = User.String()
+		id.Bot = true
+	}
 	kind, err := ParseKind(word)
 	if err != nil {
 		return KeyID{}, err
 	}
-	id := KeyID{Kind: kind}
+	id.Kind = kind
 	switch kind {
 	case Host:
 		id.Host, err = ParseHostName(rest)

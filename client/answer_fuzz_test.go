@@ -26,7 +26,7 @@ func FuzzAnswer(f *testing.F) {
 		`{"kind":"forbidden","detail":"\u001b[2J","hint":"\u202e"}`, `{"handle":"carol","roles":["x\n"],"targets":1e400}`,
 		`{"token":"AAAA","handle":"\u0007"}`, `{"secret":"A","uri":"otpauth://totp/x?secret=A","handle":"carol"}`,
 		`{"host_keys":["ssh-ed25519 AAAA"]}`, `{"certificate":"ssh-ed25519-cert-v01@openssh.com AAAA","serial":1}`,
-		`{"checkpoint":"AAAA","proof":["AA=="]}`, `{"from":0,"records":[""]}`, `{"invitation":"https://x/enroll#\u001b"}`,
+		`{"checkpoint":"AAAA","proof":["AA=="]}`, `{"from":0,"records":[""]}`, `{"invitation":"https://x/enroll#\u001b"}`, `{"challenge":"AAAA","handle":"ci","token":"AAAA"}`, `{"token":"https://x/join#\u001b"}`,
 	} {
 		f.Add(200, []byte(s))
 		f.Add(500, []byte(s))
@@ -42,7 +42,11 @@ func FuzzAnswer(f *testing.F) {
 	}
 	c, home := server.signedIn(f), newHome(f, nil)
 	ledger := server.open(f, home)
-	key := newSigner(f).PublicKey()
+	key, bot := newSigner(f).PublicKey(), newSigner(f)
+	keyed, err := server.client(f).WithNewKey()
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		if status < 200 || status > 599 || status == 204 || status == 304 {
 			return // net/http writes no body for these
@@ -68,6 +72,27 @@ func FuzzAnswer(f *testing.F) {
 				if _, err := store.ParseLogin(l); err != nil {
 					t.Errorf("login %q came through", l)
 				}
+			}
+		}
+		for call, do := range map[string]func() (string, error){
+			"bot's sign-in": func() (string, error) {
+				r, err := keyed.SignInBot(ctx, serverName, "ci", bot, "runner")
+				return r.Handle, err
+			},
+			"join": func() (string, error) {
+				h, err := c.JoinBot(ctx, [32]byte{1}, serverName, bot, "runner")
+				return string(h), err
+			},
+		} {
+			handle, err := do()
+			check(call, err)
+			if _, bad := store.ParseHandle(handle); err == nil && bad != nil {
+				t.Errorf("%s: handle %q came through", call, handle)
+			}
+		}
+		if r, err := c.BotToken(ctx, "ci", 0); err == nil {
+			if _, bad := api.ParseJoinLink(r.Token); bad != nil {
+				t.Errorf("token %q came through", r.Token)
 			}
 		}
 		_, err = c.Certificate(ctx, key)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"path/filepath"
 
 	"github.com/vaultpam/vaultpam/server/api"
 	"github.com/vaultpam/vaultpam/store"
@@ -31,12 +32,16 @@ type Settings struct {
 	Handle store.Handle `json:"handle"`
 	// Factor is what this machine's last sign-in was made with.
 	Factor store.FactorKind `json:"factor,omitempty"`
-	Name   string           `json:"name"`    // the server's permanent name
-	Origin string           `json:"origin"`  // of its checkpoints
-	LogKey []byte           `json:"log_key"` // Ed25519 public key
-	Suffix string           `json:"suffix"`  // behind target names, without a dot
-	Relay  string           `json:"relay"`   // HOST:PORT
-	HostCA string           `json:"host_ca"` // authorized_keys form
+	// Bot says that the handle is a bot's, and BotKey which file its key is in: an
+	// absolute path, or empty for the one that it made when it joined.
+	Bot    bool   `json:"bot,omitempty"`
+	BotKey string `json:"bot_key,omitempty"`
+	Name   string `json:"name"`    // the server's permanent name
+	Origin string `json:"origin"`  // of its checkpoints
+	LogKey []byte `json:"log_key"` // Ed25519 public key
+	Suffix string `json:"suffix"`  // behind target names, without a dot
+	Relay  string `json:"relay"`   // HOST:PORT
+	HostCA string `json:"host_ca"` // authorized_keys form
 }
 
 // NewSettings returns the settings for a server that said info, after holding
@@ -70,6 +75,9 @@ func (s Settings) check() error {
 	}
 	if s.Factor != "" && s.Factor != store.FactorTOTP && s.Factor != store.FactorPasskey && s.Factor != store.FactorSSO {
 		return fmt.Errorf("factor %q", Clean(string(s.Factor)))
+	}
+	if s.BotKey != "" && (!s.Bot || !filepath.IsAbs(s.BotKey)) {
+		return fmt.Errorf("bot's key file %q", Clean(s.BotKey))
 	}
 	if err := api.CheckHost(s.Name); err != nil || len(s.Name) > 253 {
 		return fmt.Errorf("name %q of the server", Clean(s.Name))

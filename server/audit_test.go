@@ -98,6 +98,12 @@ func (p *past) name(e *store.Entry) {
 			p.t.Fatal(err)
 		}
 		p.handles[v.User] = text
+	case *store.BotAdded:
+		text, err := p.node.Ledger().Text(p.t.Context(), v.User, v.Handle)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.handles[v.User] = "bot " + text
 	case *store.TargetAdded:
 		p.targets[e.Index] = string(v.Name)
 	}
@@ -107,6 +113,10 @@ func (p *past) name(e *store.Entry) {
 func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 	switch v := e.Event.(type) {
 	case *store.UserAdded:
+		return v.User, 0
+	case *store.BotAdded:
+		return v.User, 0
+	case *store.JoinCreated:
 		return v.User, 0
 	case *store.UserRemoved:
 		return v.User, 0

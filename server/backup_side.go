@@ -100,6 +100,8 @@ func (l *later) add(e *store.Entry) {
 	switch v := e.Event.(type) {
 	case *store.UserAdded:
 		l.openings[v.Handle], l.users[v.User] = true, true
+	case *store.BotAdded:
+		l.openings[v.Handle], l.users[v.User] = true, true
 	case *store.UserContact:
 		l.openings[v.Email] = true
 	case *store.SignInSucceeded:

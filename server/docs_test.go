@@ -39,7 +39,7 @@ Written from the table of routes by ` + "`go test ./server -run TestAPIReference
 
 JSON over HTTPS (TLS 1.3), on the address that ` + "`public.https`" + ` names. Clients recognise the server by the pin in their
 invitation, the SHA-256 hash of its certificate's SubjectPublicKeyInfo. The types of requests and answers, field by field, are
-in [types.go](../server/api/types.go) and [signin.go](../server/api/signin.go).
+in [types.go](../server/api/types.go), [signin.go](../server/api/signin.go) and [bot.go](../server/api/bot.go).
 
 ## Who is calling
 
@@ -56,7 +56,8 @@ calls are signed with the key that signed the call which opened it; a token with
 No body is read for a token that is not one of an open session. An access is held to the column "who" before anything is done,
 and a command again where it is decided.
 
-` + "`anybody` needs nothing; `signed-in` a sign-in session; a role also a person who holds it. Of several roles one suffices." + `
+` + "`anybody` needs nothing; `signed-in` a sign-in session of a person's, or of a bot's where it says so; a role also a person who holds it." + `
+Of several roles one suffices.
 
 ## Routes
 

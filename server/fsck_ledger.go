@@ -114,6 +114,8 @@ func (c *check) fold(e *store.Entry) {
 	switch v := e.Event.(type) {
 	case *store.UserAdded:
 		c.owners[v.User] = true
+	case *store.BotAdded:
+		c.owners[v.User] = true
 	case *store.SessionStarted:
 		c.sessions[v.Session] = sessionStarted
 	case *store.SessionEnded:

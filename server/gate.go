@@ -108,6 +108,9 @@ func (g *gate) AwaitTouch(ctx context.Context, r relay.StartRequest, ask func(pa
 		return nil
 	}
 	u, _ := g.ledger.State().User(x.User)
+	if u.Bot {
+		return nil // nobody could touch it: Start says so
+	}
 	begun, err := g.login.BeginConfirm(signIn, login.PurposeConfirm, fmt.Sprintf("%s@%s wants a fresh touch", r.Login, r.Target),
 		login.Client{Source: r.Source.Addr(), Machine: g.machineOf(u, x)})
 	if err != nil {

@@ -152,6 +152,8 @@ func (n *Node) admit(who api.Who, c access.Caller) error {
 	case api.WhoAnybody:
 		return nil
 	case api.WhoSignedIn:
+		_, _, err = n.ledger.State().Person(c, now)
+	case api.WhoAlsoBots:
 		_, _, err = n.ledger.State().Caller(c, now)
 	case api.WhoAdministrator:
 		_, err = n.ledger.State().Authorize(c, now, store.RoleAdministrator)

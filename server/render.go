@@ -33,24 +33,22 @@ func (n *Node) newReader() *reader {
 	}
 }
 
-// handle names a user: by handle, or by ID where the handle was erased. An
-// errand's user is the server.
+// handle names a user: by handle, or by ID where the handle was erased. A bot has
+// "bot " before it, so that nobody reads it as a person's. An errand's user is the
+// server.
 func (r *reader) handle(ctx context.Context, id store.UserID) string {
 	if id.IsZero() {
 		return "the server"
-	}
-	if u, ok := r.state.User(id); ok && u.Handle != "" {
-		return string(u.Handle)
 	}
 	if name, ok := r.handles[id]; ok {
 		return name
 	}
 	name := id.String()
-	added, err := r.n.ledger.Find(ctx, store.Query{Type: store.TypeUserAdded, User: id, Limit: 1})
-	if err == nil && len(added) == 1 {
-		if text, err := r.n.ledger.Text(ctx, id, added[0].Event.(*store.UserAdded).Handle); err == nil {
-			name = text
-		}
+	if handle, err := r.n.ledger.Handle(ctx, id); err == nil {
+		name = string(handle)
+	}
+	if bot, err := r.n.ledger.Bot(ctx, id); err == nil && bot {
+		name = "bot " + name
 	}
 	r.handles[id] = name
 	return name
@@ -167,7 +165,7 @@ func (v *view) describe() {
 	case *store.SettingChanged:
 		v.fields["setting"], v.fields["value"] = string(e.Setting), e.Value
 		v.say("setting %s is %s", e.Setting, e.Value)
-	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated:
+	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated, *store.BotAdded, *store.JoinCreated:
 		v.person()
 	case *store.FactorEnrolled, *store.FactorNamed, *store.FactorRemoved, *store.FactorCloned, *store.SignInConfirmed:
 		v.factor()
@@ -219,6 +217,12 @@ func (v *view) person() {
 	case *store.UserRemoved:
 		v.fields["id"] = e.User.String()
 		v.say("%s was removed", v.r.handle(v.ctx, e.User))
+	case *store.BotAdded:
+		v.fields["id"] = e.User.String()
+		v.say("%s was added", v.r.handle(v.ctx, e.User))
+	case *store.JoinCreated:
+		v.fields["expires"] = stamp(e.Expires)
+		v.say("%s got a token to join with", v.r.handle(v.ctx, e.User))
 	case *store.InvitationCreated:
 		v.fields["expires"] = stamp(e.Expires)
 		v.say("%s was invited", v.r.handle(v.ctx, e.User))
@@ -237,6 +241,9 @@ func (v *view) signIn() {
 			v.fields["key"] = hex.EncodeToString(e.Key[:])
 		}
 		v.say("%s signed in with %s from %s", v.r.handle(v.ctx, e.User), e.Kind, v.fields["source"])
+		if e.Kind == store.FactorKey {
+			v.say("%s signed in with its key from %s", v.r.handle(v.ctx, e.User), v.fields["source"])
+		}
 		if e.SSO != 0 {
 			v.fields["sso"] = uint64(e.SSO)
 		}

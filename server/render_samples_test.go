@@ -27,6 +27,7 @@ func (s *site) samples() []store.Event {
 	}
 	session := store.SessionID{1, 2, 3, 4, 5, 6, 0x47, 8, 0x89, 10, 11, 12, 13, 14, 15, 16}
 	until := store.At(time.Date(2026, 8, 2, 18, 0, 0, 0, time.UTC))
+	bot, key := last(store.TypeBotAdded).Event.(*store.BotAdded).User, fixedKey(s.t, 3).PublicKey().Marshal()
 	return []store.Event{
 		s.entriesOf(store.TypeLedgerCreated)[0].Event,
 		&store.RulesActivated{Rules: 2},
@@ -109,6 +110,19 @@ func (s *site) samples() []store.Event {
 		&store.RecoveryBegun{User: user, Ready: until},
 		&store.RecoveryStopped{User: user, Begun: 40},
 		&store.RecoveryFinished{User: user, Begun: 40},
+		last(store.TypeBotAdded).Event,
+		&store.JoinCreated{User: bot, Token: store.Hash{1}, Expires: until},
+		&store.FactorEnrolled{User: bot, Kind: store.FactorKey, Join: 50, Key: key, Name: s.opened(bot, store.FieldFactor, "runner 3")},
+		&store.FactorEnrolled{User: bot, Kind: store.FactorKey, Key: key},
+		&store.FactorRemoved{User: bot, Factor: 51},
+		&store.SignInSucceeded{
+			User: bot, Factor: 51, Kind: store.FactorKey, Token: store.Hash{1}, Expires: until, Source: s.opened(bot, store.FieldSource, "192.0.2.44"),
+			Key: store.ClientKey{3}, Machine: s.opened(bot, store.FieldMachine, "runner-3"),
+		},
+		&store.CertificateIssued{Kind: store.CertificateUser, User: bot, TBS: store.Hash{2}, Expires: until, Rules: 1, SignIn: signIn.Index},
+		&store.GrantAdded{User: bot, Target: target, Logins: []store.Login{"root"}},
+		&store.SessionRefused{User: bot, Target: target, Login: "root", Reason: store.RefusedTouch},
+		&store.UserRemoved{User: bot},
 	}
 }
 

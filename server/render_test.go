@@ -98,6 +98,7 @@ func fixedSite(t *testing.T) *site {
 	s.env.Random = env.Random
 	s.run()
 	s.admin = s.enrolled(begun.Invitation.String())
+	s.botWith("ci", fixedKey(t, 3))
 	carol := s.added("carol", "engineer", "auditor")
 	must[api.TargetDetail](s, s.admin, "POST", api.RouteTargetAdd.Path, api.AddTargetRequest{
 		Name: "db1", Address: "db1.example.eu:22", Egress: "192.0.2.7", Logins: []string{"root", "deploy"}, HostKeys: []string{publicLine(fixedKey(t, 1))},

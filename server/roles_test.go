@@ -42,9 +42,11 @@ func admitted(t *testing.T, who api.Who) []string {
 	signedIn := []string{"engineer", "approver", "auditor", "administrator"}
 	switch who {
 	case api.WhoAnybody:
-		return append(signedIn, "nobody", "expired", "signed out", "removed", "forged", "short", "certificate", "stolen token", "thief's own key")
+		return append(signedIn, "bot", "nobody", "expired", "signed out", "removed", "forged", "short", "certificate", "stolen token", "thief's own key")
 	case api.WhoSignedIn:
 		return signedIn
+	case api.WhoAlsoBots:
+		return append(signedIn, "bot")
 	case api.WhoAdministrator:
 		return []string{"administrator"}
 	case api.WhoAuditor:
@@ -134,6 +136,7 @@ func (s *site) callers() map[string]guest {
 		"short": engineer.token[:31], "certificate": certificate.Marshal(),
 		"engineer": engineer.token, "approver": s.added("alan", "approver").token,
 		"auditor": s.added("dana", "auditor").token, "administrator": s.admin.token,
+		"bot": s.bot("ci").token,
 	} {
 		all[name] = guest{token: token}
 	}
@@ -158,7 +161,7 @@ func TestS38EveryRouteAdmitsExactlyItsRoles(t *testing.T) {
 		want := admitted(t, route.Who)
 		for _, name := range slices.Sorted(maps.Keys(callers)) {
 			a := s.by(callers[name], route.Method, fill.Replace(route.Path))
-			anonymous := !slices.Contains([]string{"engineer", "approver", "auditor", "administrator"}, name)
+			anonymous := !slices.Contains([]string{"engineer", "approver", "auditor", "administrator", "bot"}, name)
 			switch let := slices.Contains(want, name); {
 			case let && (a.status == http.StatusForbidden || a.status == http.StatusUnauthorized) && (reached[route.Path] == "" || !bytes.Contains(a.body, []byte(reached[route.Path]))):
 				t.Errorf("%s refuses %s: %s", route.Pattern(), name, a.body)

@@ -99,6 +99,21 @@ func TestS12S13SecretsStayWhereTheyBelong(t *testing.T) {
 			s.refused(s.ask("POST", api.RouteSignIn.Path, nil, q), 401)
 		}
 	}
+	// Tokens for a bot to join with, used and not, and its session.
+	for name, use := range map[string]bool{"used": true, "unused": false} {
+		bot := must[api.BotResponse](s, s.admin, "POST", api.RouteBotAdd.Path, api.AddBotRequest{Handle: "bot-" + name})
+		link, err := api.ParseJoinLink(bot.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets[name+" join token"] = link.Token[:]
+		if use {
+			join, key := s.joinWith(bot.Token)
+			must[api.BotJoinResponse](s, nil, "POST", api.RouteBotJoin.Path, join)
+			tokens = append(tokens, s.botIn("bot-"+name, key).token)
+			s.refused(s.ask("POST", api.RouteBotJoin.Path, nil, join), 404)
+		}
+	}
 	// A recovery code, once, and again; then new ones.
 	in := must[api.SignInResponse](s, nil, "POST", api.RouteSignIn.Path, api.SignInRequest{Handle: "carol", Code: carol.codes[0], Device: carol.device})
 	carol.token, tokens = in.Token, append(tokens, in.Token)

@@ -21,6 +21,10 @@ func checkEvent(e Event) error {
 		return e.Setting.Check(e.Value)
 	case *UserAdded:
 		return errors.Join(check(want{!e.User.IsZero(), "a user"}), checkRoles(e.Roles))
+	case *BotAdded:
+		return check(want{!e.User.IsZero(), "a user"})
+	case *JoinCreated:
+		return check(want{!e.User.IsZero(), "a user"}, want{e.Token != Hash{}, "the hash of a token"}, want{e.Expires > 0, "a moment"})
 	case *FactorEnrolled:
 		return e.check()
 	case *FactorNamed:
@@ -55,7 +59,8 @@ func checkEvent(e Event) error {
 			want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"},
 			want{e.Kind != FactorSSO || e.SSO != 0 && e.Factor == e.SSO, "a link as the factor of a single sign-on"},
 			want{e.SSO != 0 || e.SID == Hash{}, "a provider's session with its link"},
-			want{e.SSO == 0 || !recovery, "no recovery code beside a single sign-on"})
+			want{e.SSO == 0 || !recovery, "no recovery code beside a single sign-on"},
+			want{e.SSO == 0 || e.Kind != FactorKey, "no single sign-on of a bot"})
 	case *SignInFailed:
 		return check(want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
 	case *SSOLinked:

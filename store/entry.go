@@ -218,6 +218,10 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(UserAdded), nil
 	case TypeUserRemoved:
 		return new(UserRemoved), nil
+	case TypeBotAdded:
+		return new(BotAdded), nil
+	case TypeJoinCreated:
+		return new(JoinCreated), nil
 	case TypeInvitationCreated:
 		return new(InvitationCreated), nil
 	case TypeFactorEnrolled:

@@ -16,6 +16,8 @@ const (
 	TypeSettingChanged    EventType = "setting.changed"
 	TypeUserAdded         EventType = "user.added"
 	TypeUserRemoved       EventType = "user.removed"
+	TypeBotAdded          EventType = "bot.added"
+	TypeJoinCreated       EventType = "join.created"
 	TypeInvitationCreated EventType = "invitation.created"
 	TypeFactorEnrolled    EventType = "factor.enrolled"
 	TypeFactorNamed       EventType = "factor.named"
@@ -117,7 +119,7 @@ type UserAdded struct {
 	Roles  []Role     `cbor:"3,keyasint"`
 }
 
-// UserRemoved ends everything that the user could do.
+// UserRemoved ends everything that the user could do, a person or a bot.
 type UserRemoved struct {
 	User UserID `cbor:"1,keyasint"`
 }

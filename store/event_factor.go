@@ -47,6 +47,11 @@ func (p *Passkey) check() error {
 // the person added in the sign-in session SignIn stands beside them, but for
 // TOTP, of which there is one. Step is the TOTP time step of the code that proved
 // it; Passkey is set for a passkey alone. Name commits to what its owner calls it.
+//
+// A bot's factors are keys: Key is the public key in SSH wire format (RFC 4253,
+// section 6.6), of Ed25519 or ECDSA on P-256, and Join the entry of the token that
+// was used up for it, or 0 where an administrator named it. A key stands beside
+// those before it.
 type FactorEnrolled struct {
 	User       UserID     `cbor:"1,keyasint"`
 	Kind       FactorKind `cbor:"2,keyasint"`
@@ -55,13 +60,20 @@ type FactorEnrolled struct {
 	Passkey    *Passkey   `cbor:"5,keyasint,omitempty"`
 	Name       Commitment `cbor:"6,keyasint,omitzero"`
 	SignIn     Index      `cbor:"7,keyasint,omitempty"`
+	Key        []byte     `cbor:"8,keyasint,omitempty"`
+	Join       Index      `cbor:"9,keyasint,omitempty"`
 }
 
 func (e *FactorEnrolled) check() error {
+	if e.Kind == FactorKey {
+		return check(want{0 < len(e.Key) && len(e.Key) <= maxBotKey, "a public key of 1 to 256 bytes"},
+			want{e.Invitation == 0 && e.SignIn == 0 && e.Step == 0 && e.Passkey == nil, "nothing of a person's factors for a key"})
+	}
 	passkey := e.Kind == FactorPasskey
 	if err := check(want{passkey || e.Kind == FactorTOTP, "a kind of factor that is enrolled"},
 		want{passkey == (e.Passkey != nil), "a credential for a passkey alone"},
 		want{!passkey || e.Step == 0, "no time step for a passkey"},
+		want{len(e.Key) == 0 && e.Join == 0, "no bot's key for a person"},
 		want{(e.Invitation == 0) != (e.SignIn == 0), "an invitation or a sign-in session"}); err != nil || !passkey {
 		return err
 	}
@@ -75,7 +87,8 @@ type FactorNamed struct {
 	Name   Commitment `cbor:"3,keyasint"`
 }
 
-// FactorRemoved takes a factor away. It is never the last.
+// FactorRemoved takes a factor away. It is never the last of a person's; a bot
+// without a key waits for another. What a bot signed in to with its key is over.
 type FactorRemoved struct {
 	User   UserID `cbor:"1,keyasint"`
 	Factor Index  `cbor:"2,keyasint"`

@@ -106,6 +106,12 @@ func examples() []*store.Entry {
 		&store.LockRemoved{Lock: 61, Target: 9},
 		&store.SessionRefused{User: user, Target: 9, Login: "root", Reason: store.RefusedLock},
 		&store.SessionEnded{Session: session, User: user, Target: 9, Started: 14, Reason: store.EndedByLock},
+
+		&store.BotAdded{User: user, Handle: commitment},
+		&store.JoinCreated{User: user, Token: hash, Expires: 1_800_000_000_000},
+		&store.FactorEnrolled{User: user, Kind: store.FactorKey, Key: key, Join: 62, Name: commitment},
+		&store.FactorEnrolled{User: user, Kind: store.FactorKey, Key: key},
+		&store.SignInSucceeded{User: user, Factor: 63, Kind: store.FactorKey, Token: hash, Expires: 1_800_000_000_000, Source: commitment, Key: store.ClientKey(hash)},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

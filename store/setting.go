@@ -25,6 +25,9 @@ const (
 	// SettingAuthenticators says which models of authenticators may be enrolled as
 	// passkeys.
 	SettingAuthenticators Setting = "authenticators"
+	// SettingBotSignInLife is how long a bot's sign-in session lasts, whether
+	// anything is issued to it or not.
+	SettingBotSignInLife Setting = "bot-sign-in-life"
 )
 
 // Values of settings that are words.
@@ -47,7 +50,7 @@ const (
 
 // Settings returns all settings in the order in which they are listed.
 func Settings() []Setting {
-	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators}
+	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators, SettingBotSignInLife}
 }
 
 // Default returns what counts where nobody has decided.
@@ -63,6 +66,8 @@ func (s Setting) Default() string {
 		return DeviceLoginSameSource
 	case SettingAuthenticators:
 		return AuthenticatorsAny
+	case SettingBotSignInLife:
+		return "1h"
 	}
 	return ""
 }
@@ -74,7 +79,7 @@ func (s Setting) Check(value string) error {
 		return oneOf(s, value, SelfGrantRefused, SelfGrantAllowed)
 	case SettingDeviceLogin:
 		return oneOf(s, value, DeviceLoginSameSource, DeviceLoginAny, DeviceLoginOff)
-	case SettingSignInLife, SettingSignInIdle:
+	case SettingSignInLife, SettingSignInIdle, SettingBotSignInLife:
 		_, err := ParseSignInLife(value)
 		return err
 	case SettingAuthenticators:

@@ -11,6 +11,10 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User = v.User
 	case *UserRemoved:
 		r.User = v.User
+	case *BotAdded:
+		r.User = v.User
+	case *JoinCreated:
+		r.User = v.User
 	case *InvitationCreated:
 		r.User = v.User
 	case *FactorEnrolled:

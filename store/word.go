@@ -32,6 +32,8 @@ const (
 	// FactorSSO is the word of the company's OpenID provider that the person showed
 	// a second factor there.
 	FactorSSO FactorKind = "sso"
+	// FactorKey is a bot's own key, with which it signs what the server asks it.
+	FactorKey FactorKind = "key"
 )
 
 // A CertificateKind says which authority signed a certificate.
@@ -149,7 +151,7 @@ func known[T comparable](word T, set ...T) bool {
 
 func (r Role) valid() bool { return known(r, Roles()...) }
 func (k FactorKind) valid() bool {
-	return known(k, FactorTOTP, FactorPasskey, FactorRecovery, FactorSSO)
+	return known(k, FactorTOTP, FactorPasskey, FactorRecovery, FactorSSO, FactorKey)
 }
 func (k CertificateKind) valid() bool { return known(k, CertificateUser, CertificateTarget) }
 func (l Label) valid() bool           { return known(l, LabelReplayable, LabelMetadata, LabelOpaque) }

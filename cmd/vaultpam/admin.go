@@ -3,9 +3,9 @@ package main
 import "github.com/spf13/cobra"
 
 func (a *app) adminCommand() *cobra.Command {
-	return group("admin", "add and remove people, groups, targets and grants",
+	return group("admin", "add and remove people, bots, groups, targets and grants",
 		group("user", "people", a.userAddCommand(), a.userLsCommand(), a.userInviteCommand(), a.userEmailCommand(), a.userRmCommand(), a.userSSOCommand()),
-		a.groupCommand(),
+		a.adminBotCommand(), a.groupCommand(),
 		group("target", "hosts", a.targetAddCommand(), a.targetImportCommand(), a.targetLsCommand(), a.targetRmCommand(), a.targetLabelCommand(),
 			a.targetCheckCommand(), a.targetCloseCommand()),
 		group("recovery", "the recovery of an administrator", a.adminRecoveryShowCommand(), a.adminRecoveryStopCommand()),

@@ -16,6 +16,7 @@ import (
 // A certFlags says how certificates are got.
 type certFlags struct {
 	ensure, quiet, json bool
+	robot               botFlags
 }
 
 func (a *app) certCommand() *cobra.Command {
@@ -28,12 +29,22 @@ puts them into the ssh-agent for as long as the certificate lives.
 
 With --ensure it does so only where less than a third of the certificate's life
 is left; any number of them may run at once, and one of them renews. The
-configuration that "vaultpam config ssh" writes runs it before each connection.`,
+configuration that "vaultpam config ssh" writes runs it before each connection.
+
+With --bot it signs in by the bot's key where the last sign-in is over, asks
+nobody anything, and leaves keyring and ssh-agent alone. A directory that belongs
+to a bot does so without --bot, too.`,
 		Args: wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.cert(cmd.Context(), flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.robot.check(cmd); err != nil {
+				return err
+			}
+			return a.cert(cmd.Context(), flags)
+		},
 	}
 	cmd.Flags().BoolVar(&flags.ensure, "ensure", false, "only where the one that is there is about to end")
 	cmd.Flags().BoolVar(&flags.quiet, "quiet", false, "say nothing but what went wrong")
+	flags.robot.add(cmd)
 	jsonFlag(cmd, &flags.json)
 	return cmd
 }
@@ -57,6 +68,9 @@ func (a *app) keeper(home *client.Home, connect func(context.Context) (*node, er
 }
 
 func (a *app) cert(ctx context.Context, flags certFlags) error {
+	if flags.robot.bot {
+		return a.botCert(ctx, flags)
+	}
 	home, err := a.home()
 	if err != nil {
 		return err
@@ -65,20 +79,10 @@ func (a *app) cert(ctx context.Context, flags certFlags) error {
 	if err != nil {
 		return err
 	}
-	keeper := a.keeper(home, a.signedIn)
-	get := keeper.Ensure
-	if !flags.ensure {
-		get = func(ctx context.Context) (agent.Identity, agent.Outcome, error) {
-			id, err := keeper.Replace(ctx)
-			return id, agent.Renewed, err
-		}
+	if settings.Bot {
+		return a.botCert(ctx, flags)
 	}
-	id, outcome, err := get(ctx)
-	if err != nil && id.Cert != nil {
-		// What is there still opens doors; the next call tries again.
-		a.warn(err)
-		err = nil
-	}
+	id, outcome, err := a.renew(ctx, a.keeper(home, a.signedIn), flags)
 	if err != nil {
 		return err
 	}
@@ -92,6 +96,39 @@ func (a *app) cert(ctx context.Context, flags certFlags) error {
 		}
 	}
 	return a.showCertificate(home, id.Cert, flags)
+}
+
+// botCert gets a bot's certificate. It goes into no agent: there may be none, and
+// who has one on a shared runner shares it.
+func (a *app) botCert(ctx context.Context, flags certFlags) error {
+	r, err := a.robot(flags.robot)
+	if err != nil {
+		return err
+	}
+	keeper := agent.Keeper{Dir: r.home.Dir(), Renew: r.certificate, Now: a.Now, Random: a.Random}
+	id, _, err := a.renew(ctx, keeper, flags)
+	if err != nil {
+		return err
+	}
+	return a.showCertificate(r.home, id.Cert, flags)
+}
+
+// renew gets a certificate: always, or where the flags say so where it is due.
+func (a *app) renew(ctx context.Context, keeper agent.Keeper, flags certFlags) (agent.Identity, agent.Outcome, error) {
+	get := keeper.Ensure
+	if !flags.ensure {
+		get = func(ctx context.Context) (agent.Identity, agent.Outcome, error) {
+			id, err := keeper.Replace(ctx)
+			return id, agent.Renewed, err
+		}
+	}
+	id, outcome, err := get(ctx)
+	if err != nil && id.Cert != nil {
+		// What is there still opens doors; the next call tries again.
+		a.warn(err)
+		err = nil
+	}
+	return id, outcome, err
 }
 
 // agent returns the running ssh-agent.

@@ -38,6 +38,7 @@ func reference() string {
 	b.WriteString("| variable | meaning |\n|---|---|\n")
 	b.WriteString("| `VAULTPAM_HOME` | the directory to keep files in; `--home` goes before it |\n")
 	b.WriteString("| `VAULTPAM_KEYRING` | `off` keeps the sign-in in a file, whatever keyring there is |\n")
+	b.WriteString("| `VAULTPAM_SERVER`, `VAULTPAM_PIN`, `VAULTPAM_BOT`, `VAULTPAM_BOT_KEY`, `VAULTPAM_BOT_KEY_FILE`, `VAULTPAM_BOT_TOKEN` | which [bot](bots.md#5-vaultpam-cert---bot) it is |\n")
 	b.WriteString("| `BROWSER` | the program that shows pages; where it is not set, the system's |\n")
 	b.WriteString("| `SSH_AUTH_SOCK` | the ssh-agent that certificates are put into |\n\n")
 	b.WriteString("`vaultpam completion bash` (zsh, fish, powershell) prints what your shell needs to complete commands.\n\n")

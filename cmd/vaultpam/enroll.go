@@ -133,6 +133,10 @@ func (a *app) mayReplace(home *client.Home, next client.Settings) error {
 		return nil
 	case err != nil:
 		return err
+	case now.Bot != next.Bot && now.Bot:
+		return refuse("use a directory of its own: vaultpam --home DIR …", "%s belongs to the bot %s", home.Dir(), now.Handle)
+	case now.Bot != next.Bot:
+		return refuse("use a directory of its own for the bot: vaultpam --home DIR …", "%s belongs to %s, who is a person", home.Dir(), now.Handle)
 	case now.Name == next.Name && string(now.LogKey) == string(next.LogKey):
 		return nil
 	case now.Name == next.Name:

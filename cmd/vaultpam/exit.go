@@ -140,6 +140,7 @@ func hintFor(err error) string {
 		usage       *usageError
 		fork        *client.ForkError
 		exposed     *client.ExposedError
+		readable    *client.ReadableError
 		unreachable *client.UnreachableError
 		refused     *api.Error
 	)
@@ -162,6 +163,8 @@ func hintFor(err error) string {
 		return "vaultpam login"
 	case errors.As(err, &exposed):
 		return "chmod go-w " + shellQuote(exposed.Path)
+	case errors.As(err, &readable):
+		return "chmod go-rwx " + shellQuote(readable.Path)
 	case errors.As(err, &unreachable):
 		return "check the network and the address, then try again; your administrator sees the server with: vaultpamd serve --check"
 	case errors.As(err, &refused):

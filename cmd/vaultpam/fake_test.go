@@ -205,7 +205,7 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	}
 	key, unproved := api.Proved(r.Header.Get(api.ProofHeader), api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, time.Now())
 	switch {
-	case slices.Contains([]api.Route{api.RouteSignIn, api.RouteEnrollFinish, api.RouteSignInBegin, api.RouteRedeem}, route):
+	case slices.Contains([]api.Route{api.RouteSignIn, api.RouteEnrollFinish, api.RouteSignInBegin, api.RouteRedeem, api.RouteBotSignIn}, route):
 		if unproved != nil {
 			s.t.Errorf("%s: %v", route.Pattern(), unproved)
 		}

@@ -43,7 +43,9 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go a.touchFor(ctx, target) // ends with the connection
+	if !settings.Bot { // which nobody could touch for
+		go a.touchFor(ctx, target) // ends with the connection
+	}
 	relay, err := client.DialRelay(ctx, settings.Relay, target, callTimeout)
 	if err != nil {
 		return err

@@ -134,13 +134,11 @@ func (a *app) printStatus(s statusReport) {
 		fmt.Fprintf(a.Stdout, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("server", "%s (%s)", s.Name, s.Server)
-	line("signed in", "as %s until %s, or %s if nothing uses it", s.Handle, a.local(s.Expires), a.local(s.Ends))
-	line("roles", "%s", strings.Join(s.Roles, ", "))
-	left := fmt.Sprintf("%d of them are left", s.Recovery)
-	if s.Recovery < fewCodes {
-		left += "; vaultpam recovery new makes ten new ones"
+	if s.Factor == string(store.FactorKey) {
+		line("signed in", "as bot %s until %s", s.Handle, a.local(s.Expires))
+	} else {
+		a.printPerson(s, line)
 	}
-	line("recovery", "codes: %s", left)
 	line("targets", "%d", s.Targets)
 	certificate := "none yet; ssh gets one when it needs it"
 	if !s.Certificate.IsZero() {
@@ -151,4 +149,15 @@ func (a *app) printStatus(s statusReport) {
 	}
 	line("certificate", "%s", certificate)
 	line("ledger", "%d entries, grown out of what this machine saw before", s.Ledger)
+}
+
+// printPerson prints what a bot does not have.
+func (a *app) printPerson(s statusReport, line func(name, format string, args ...any)) {
+	line("signed in", "as %s until %s, or %s if nothing uses it", s.Handle, a.local(s.Expires), a.local(s.Ends))
+	line("roles", "%s", strings.Join(s.Roles, ", "))
+	left := fmt.Sprintf("%d of them are left", s.Recovery)
+	if s.Recovery < fewCodes {
+		left += "; vaultpam recovery new makes ten new ones"
+	}
+	line("recovery", "codes: %s", left)
 }

@@ -28,6 +28,8 @@ arguments it lists all settings, what they are and what they are by default.
     authenticators  which models may be enrolled as passkeys: any, or their AAGUIDs,
                     joined by commas. Models are believed where they prove it, for
                     which the configuration's attestation_roots names their makers
+    bot-sign-in-life  how long a bot's sign-in session lasts, used or not: the same
+                    as sign-in-life
 
 Sessions that are open keep the times that they were opened with.`,
 		Args: func(cmd *cobra.Command, args []string) error {

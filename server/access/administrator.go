@@ -56,7 +56,7 @@ func (c BeginRecovery) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, &Refusal{Kind: Invalid, Message: "the pause before a recovery lasts from an hour to seven days"}
 	}
 	u, ok := s.UserByHandle(c.Handle)
-	if !ok {
+	if !ok || u.Bot {
 		return Decision{}, &Refusal{
 			Kind:    NotFound,
 			Message: fmt.Sprintf("there is no user %s", c.Handle),
@@ -165,7 +165,7 @@ func onMachine(c Caller) error {
 }
 
 func (a *applier) recoveryBegun(e *store.RecoveryBegun) error {
-	if _, err := a.mustUser(e.User); err != nil {
+	if _, err := a.mustPerson(e.User); err != nil {
 		return err
 	}
 	if _, ok := a.Recovery(a.entry.Time); ok {
@@ -191,7 +191,7 @@ func (a *applier) recoveryFinished(e *store.RecoveryFinished) error {
 	if err := a.recoveryOver(e.User, e.Begun); err != nil {
 		return err
 	}
-	u, err := a.mustUser(e.User)
+	u, err := a.mustPerson(e.User)
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,10 @@ func (a *applier) apply() error {
 		return a.userAdded(e)
 	case *store.UserRemoved:
 		return a.userRemoved(e)
+	case *store.BotAdded:
+		return a.botAdded(e)
+	case *store.JoinCreated:
+		return a.joinCreated(e)
 	case *store.InvitationCreated:
 		return a.invitationCreated(e)
 	case *store.FactorEnrolled:
@@ -162,11 +166,15 @@ func (a *applier) clockAccepted(e *store.ClockAccepted) error {
 }
 
 func (a *applier) userAdded(e *store.UserAdded) error {
-	if _, ok := a.users.get(e.User); ok {
+	return a.addUser(User{ID: e.User, Roles: e.Roles, commitment: e.Handle})
+}
+
+// addUser adds a person or a bot.
+func (a *applier) addUser(u User) error {
+	if _, ok := a.users.get(u.ID); ok {
 		return errors.New("the user is there already")
 	}
-	u := User{ID: e.User, Roles: e.Roles, commitment: e.Handle}
-	if text, ok := a.texts(e.Handle); ok {
+	if text, ok := a.texts(u.commitment); ok {
 		u.Handle = store.Handle(text)
 		a.handles = a.handles.set(u.Handle, u.ID)
 	}
@@ -182,7 +190,7 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 	for _, entry := range u.signIns {
 		a.endSignIn(entry)
 	}
-	a.invitations = a.invitations.drop(u.invitation)
+	a.invitations, a.joins = a.invitations.drop(u.invitation), a.joins.drop(u.join)
 	for g := range a.GrantsOf(u.ID) {
 		if g.User == u.ID {
 			a.dropGrant(g)
@@ -200,7 +208,7 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 }
 
 func (a *applier) invitationCreated(e *store.InvitationCreated) error {
-	u, err := a.mustUser(e.User)
+	u, err := a.mustPerson(e.User)
 	if err != nil {
 		return err
 	}
@@ -212,7 +220,10 @@ func (a *applier) invitationCreated(e *store.InvitationCreated) error {
 }
 
 func (a *applier) factorEnrolled(e *store.FactorEnrolled) error {
-	u, err := a.mustUser(e.User)
+	if e.Kind == store.FactorKey {
+		return a.keyEnrolled(e)
+	}
+	u, err := a.mustPerson(e.User)
 	if err != nil {
 		return err
 	}
@@ -260,6 +271,8 @@ func (a *applier) factorRemoved(e *store.FactorRemoved) error {
 	if _, ok := u.Factor(e.Factor); !ok {
 		return errors.New("no such factor")
 	}
+	a.keyRemoved(u, e.Factor)
+	u, _ = a.users.get(e.User)
 	u.Factors = slices.DeleteFunc(slices.Clone(u.Factors), func(f Factor) bool { return f.Entry == e.Factor })
 	a.users = a.users.set(u.ID, u)
 	return nil
@@ -287,9 +300,12 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 			a.endSignIn(entry)
 		}
 	}
+	if u.Bot != (e.Kind == store.FactorKey) {
+		return errBot
+	}
 	now := a.entry.Time
 	x := SignIn{
-		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Expires: e.Expires, Opened: now, Used: now,
+		Entry: a.entry.Index, User: u.ID, Kind: e.Kind, Factor: e.Factor, Expires: e.Expires, Opened: now, Used: now,
 		Idle: a.duration(store.SettingSignInIdle), Key: e.Key, Source: e.Source, Machine: e.Machine,
 		SSO: e.SSO, SID: e.SID, token: e.Token,
 	}
@@ -300,6 +316,9 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 	case store.FactorSSO: // proves to be there to nobody but the sign-in itself
 	case store.FactorRecovery:
 		err = a.recoveryUsed(e)
+	case store.FactorKey: // proves that a program has a key, and nobody to be there
+		x.Idle = e.Expires - now
+		err = a.used(e.User, e.Factor, 0, 0)
 	case store.FactorPasskey:
 		x.Touched = now
 		fallthrough
@@ -333,6 +352,9 @@ func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
 	if !ok || x.User != e.User {
 		return errors.New("no such sign-in session is open")
 	}
+	if _, err := a.mustPerson(e.User); err != nil {
+		return err
+	}
 	x.Confirmed, x.Used = a.entry.Time, a.entry.Time
 	if e.Kind == store.FactorPasskey {
 		x.Touched = a.entry.Time
@@ -355,7 +377,7 @@ func (a *applier) certificateIssued(e *store.CertificateIssued) {
 }
 
 func (a *applier) recoveryCreated(e *store.RecoveryCreated) error {
-	u, err := a.mustUser(e.User)
+	u, err := a.mustPerson(e.User)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (a *applier) dropMember(group store.Index, user store.UserID) {
 }
 
 func (a *applier) ssoLinked(e *store.SSOLinked) error {
-	u, err := a.mustUser(e.User)
+	u, err := a.mustPerson(e.User)
 	if err != nil {
 		return err
 	}

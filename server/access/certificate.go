@@ -38,7 +38,7 @@ func (c IssueUserCertificate) decide(s State, now store.Millis) (Decision, error
 		Authority:   s.userCA,
 		Key:         c.Key,
 		Serial:      s.serial(),
-		KeyID:       ca.UserKeyID(u.Handle, x.Entry),
+		KeyID:       userKeyID(u, x),
 		Principal:   u.ID.String(),
 		ValidAfter:  now.Time().Add(-skew),
 		ValidBefore: expires.Time(),
@@ -59,6 +59,13 @@ func (c IssueUserCertificate) decide(s State, now store.Millis) (Decision, error
 		}},
 		Certificate: unsigned,
 	}, nil
+}
+
+func userKeyID(u User, x SignIn) ca.KeyID {
+	if u.Bot {
+		return ca.BotKeyID(u.Handle, x.Entry)
+	}
+	return ca.UserKeyID(u.Handle, x.Entry)
 }
 
 // IssueTargetCertificate certifies the key that the relay made for a session

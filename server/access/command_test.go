@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 63).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 69).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -79,7 +79,7 @@ func (w *world) command() access.Command {
 		return access.RemoveTarget{By: w.by(), Name: w.anyTarget()}
 	case 19:
 		return access.ChangeSetting{
-			By: w.by(), Setting: one(w, "setting", store.SettingSelfGrant, store.SettingSelfGrant, store.SettingSignInIdle, store.SettingSignInLife),
+			By: w.by(), Setting: one(w, "setting", store.SettingSelfGrant, store.SettingSelfGrant, store.SettingSignInIdle, store.SettingSignInLife, store.SettingBotSignInLife),
 			Value: one(w, "value", store.SelfGrantAllowed, store.SelfGrantRefused, "", "30m", "5m", "168h", "4m59s", "1.5s"),
 		}
 	case 20:
@@ -116,6 +116,8 @@ func (w *world) command() access.Command {
 		return w.grantCommand()
 	case 57, 58, 59:
 		return w.lockCommand()
+	case 64, 65, 66, 67, 68:
+		return w.botCommand()
 	default:
 		return access.NoteFailures{User: w.anyUser(), Count: one[uint64](w, "count", 0, 1, 1<<63), Source: "192.0.2.0/32", Salt: w.random()}
 	}
@@ -215,7 +217,7 @@ func (w *world) by() access.Caller {
 func (w *world) anyUser() store.UserID { return known(w, "user", w.users, w.userID()) }
 
 func (w *world) anyHandle() string {
-	return one(w, "handle", "alice", "bob", "carol", "carol", "carol", "dave", "Carol")
+	return one(w, "handle", "alice", "bob", "carol", "carol", "carol", "ci", "dave", "Carol")
 }
 
 func (w *world) anyTarget() store.TargetName {

@@ -32,7 +32,7 @@ func (c SetContact) decide(s State, now store.Millis) (Decision, error) {
 // whose returns who acts, and on whose address.
 func (c SetContact) whose(s State, now store.Millis) (store.Actor, User, error) {
 	if !c.By.Local {
-		u, _, err := s.Caller(c.By, now)
+		u, _, err := s.Person(c.By, now)
 		if err != nil {
 			return store.Actor{}, User{}, err
 		}
@@ -47,9 +47,9 @@ func (c SetContact) whose(s State, now store.Millis) (store.Actor, User, error) 
 	if c.Handle == "" {
 		return store.Actor{}, User{}, &Refusal{Kind: Invalid, Message: "say whose address it is"}
 	}
-	u, ok := s.UserByHandle(c.Handle)
-	if !ok {
-		return store.Actor{}, User{}, noUser(c.Handle)
+	u, err := s.personByHandle(c.Handle)
+	if err != nil {
+		return store.Actor{}, User{}, err
 	}
 	return actor, u, nil
 }
@@ -65,7 +65,7 @@ func contact(user store.UserID, text string, salt [32]byte) (*store.UserContact,
 }
 
 func (a *applier) userContact(e *store.UserContact) error {
-	u, err := a.mustUser(e.User)
+	u, err := a.mustPerson(e.User)
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (s State) Caller(c Caller, now store.Millis) (User, SignIn, error) {
 	return u, x, nil
 }
 
-// Authorize returns the actor behind a caller who holds one of the roles.
+// Authorize returns the actor behind a person who holds one of the roles.
 // Coming from the server's own machine counts as administrator.
 func (s State) Authorize(c Caller, now store.Millis, roles ...store.Role) (store.Actor, error) {
 	if c.Local {
@@ -135,7 +135,7 @@ func (s State) Authorize(c Caller, now store.Millis, roles ...store.Role) (store
 		}
 		return store.Actor{}, &Refusal{Kind: Forbidden, Message: fmt.Sprintf("this takes %s, held by a person who signed in", oneOf(roles)), Hint: "vaultpam login"}
 	}
-	u, _, err := s.Caller(c, now)
+	u, _, err := s.Person(c, now)
 	if err != nil {
 		return store.Actor{}, err
 	}

@@ -107,7 +107,8 @@ func (w *world) expectRecovery(cmd access.Command, at store.Millis) (want, known
 	case access.BeginRecovery:
 		good := access.MinRecoverPause <= c.Pause && c.Pause <= access.MaxRecoverPause
 		user := w.model.named(c.Handle)
-		return c.By.Local && good && r == nil && !user.IsZero() && !w.model.locked(user, 0, store.SessionID{}), true
+		named := w.model.users[user]
+		return c.By.Local && good && r == nil && named != nil && !named.bot && !w.model.locked(user, 0, store.SessionID{}), true
 	case access.FinishRecovery:
 		if !c.By.Local {
 			return false, true
@@ -123,7 +124,7 @@ func (w *world) expectRecovery(cmd access.Command, at store.Millis) (want, known
 			whose = x.user
 		}
 		u := w.model.users[whose]
-		good := u != nil && (c.Email == "" && u.contact != store.Commitment{} || c.Email == "carol@example.eu")
+		good := u != nil && !u.bot && (c.Email == "" && u.contact != store.Commitment{} || c.Email == "carol@example.eu")
 		return good && (c.By.Local && c.Handle != "" || x != nil && (x.user == whose || w.model.users[x.user].admin)), true
 	}
 	return false, false
@@ -143,7 +144,7 @@ func (w *world) fresh(i access.Invite) bool {
 func (w *world) lookAtPeople(now store.Millis) {
 	w.Helper()
 	for id, u := range w.model.users {
-		if got, ok := w.state.User(id); !ok || got.Contact != u.contact || got.Has(store.RoleAdministrator) != u.admin {
+		if got, ok := w.state.User(id); !ok || got.Contact != u.contact || got.Bot != u.bot || u.bot && len(got.Roles) > 0 || got.Has(store.RoleAdministrator) != u.admin {
 			w.Fatalf("user %s: %+v, want the contact %x and administrator %v", id, got, u.contact, u.admin)
 		}
 	}

@@ -30,6 +30,7 @@ type model struct {
 	selfGrant bool
 	life      store.Millis // of sign-in sessions
 	idle      store.Millis
+	botLife   store.Millis
 	serial    store.Serial // the last
 	recovery  *modelRecovery
 	locks     map[store.Index]*store.LockAdded
@@ -46,6 +47,10 @@ type modelUser struct {
 	used     map[uint64]bool // of the set, by number
 	handle   store.Commitment
 	contact  store.Commitment
+
+	bot       bool
+	join      *store.JoinCreated // a bot's open token
+	joinEntry store.Index
 }
 
 type modelLink struct {
@@ -59,7 +64,8 @@ type modelGroup struct {
 }
 
 type modelFactor struct {
-	credential string // empty for TOTP
+	credential string // empty for TOTP and keys
+	key        string // a bot's
 	counter    uint64
 	cloned     bool
 }
@@ -69,6 +75,7 @@ type modelSignIn struct {
 	token   store.Hash
 	key     store.ClientKey
 	kind    store.FactorKind
+	factor  store.Index
 	opened  store.Millis
 	expires store.Millis
 	used    store.Millis
@@ -89,7 +96,7 @@ func newModel(c *company) *model {
 		checks: map[store.Index]*store.TargetChecked{},
 		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
 		locks: map[store.Index]*store.LockAdded{}, onward: map[store.SessionID][]store.Serial{}, invited: map[store.Hash]store.UserID{},
-		life: 10 * 3_600_000, idle: 4 * 3_600_000,
+		life: 10 * 3_600_000, idle: 4 * 3_600_000, botLife: 3_600_000,
 	}
 	for _, e := range c.entries {
 		m.see(e)
@@ -105,6 +112,7 @@ func (m *model) see(e *store.Entry) {
 	m.seeRecovery(e)
 	m.seeGrant(e)
 	m.seeLock(e)
+	m.seeBot(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
@@ -126,15 +134,22 @@ func (m *model) see(e *store.Entry) {
 	case *store.FactorEnrolled:
 		m.enrolled(e.Index, v)
 	case *store.FactorRemoved:
+		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool {
+			return x.user == v.User && m.users[v.User].bot && x.factor == v.Factor
+		})
 		delete(m.users[v.User].factors, v.Factor)
 	case *store.FactorCloned:
 		m.users[v.User].factors[v.Factor].cloned = true
 	case *store.SignInSucceeded:
 		x := &modelSignIn{
-			user: v.User, token: v.Token, key: v.Key, kind: v.Kind, opened: e.Time, expires: v.Expires, used: e.Time, idle: m.idle,
+			user: v.User, token: v.Token, key: v.Key, kind: v.Kind, factor: v.Factor, opened: e.Time, expires: v.Expires, used: e.Time, idle: m.idle,
 			sso: v.SSO, sid: v.SID,
 		}
 		m.signIns[e.Index] = x
+		if v.Kind == store.FactorKey {
+			x.idle = v.Expires - e.Time
+			return // which proves that nobody is there
+		}
 		if v.Kind == store.FactorSSO {
 			return // which proves nothing but the sign-in
 		}
@@ -197,11 +212,20 @@ func (m *model) set(v *store.SettingChanged) {
 		m.life = store.Millis(length.Milliseconds())
 	case store.SettingSignInIdle:
 		m.idle = store.Millis(length.Milliseconds())
+	case store.SettingBotSignInLife:
+		m.botLife = store.Millis(length.Milliseconds())
 	}
 }
 
 func (m *model) enrolled(entry store.Index, v *store.FactorEnrolled) {
 	u := m.users[v.User]
+	if v.Kind == store.FactorKey {
+		u.factors[entry] = &modelFactor{key: string(v.Key)}
+		if v.Join != 0 {
+			u.join = nil
+		}
+		return
+	}
 	if v.Invitation != 0 {
 		u.factors, u.lastStep, u.set = map[store.Index]*modelFactor{}, 0, nil
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
@@ -236,6 +260,7 @@ func (m *model) judge(e *store.Entry) {
 		m.judgeGrant(e, bad)
 	}
 	m.judgeLock(e, bad)
+	m.judgeBot(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
@@ -273,7 +298,11 @@ func (m *model) judge(e *store.Entry) {
 		if v.SSO != 0 && m.links[v.User].entry != v.SSO || v.Kind == store.FactorSSO && v.Factor != v.SSO {
 			bad("by another account than the linked one")
 		}
-		if v.Key.IsZero() || v.Expires != e.Time+m.life {
+		life := m.life
+		if u.bot {
+			life = m.botLife
+		}
+		if v.Key.IsZero() || v.Expires != e.Time+life {
 			bad("without a key, or for how long")
 		}
 		if v.Kind == store.FactorRecovery && (u.set == nil || v.Factor != u.setEntry || u.used[v.Code] || v.Code > 10) {
@@ -287,11 +316,11 @@ func (m *model) judge(e *store.Entry) {
 		}
 	case *store.FactorEnrolled:
 		x := m.signIns[v.SignIn]
-		if v.Invitation == 0 && (!m.signedIn(v.User, v.SignIn, e.Time) || !x.fresh(e.Time)) {
+		if v.Kind != store.FactorKey && v.Invitation == 0 && (!m.signedIn(v.User, v.SignIn, e.Time) || !x.fresh(e.Time)) {
 			bad("without a fresh proof")
 		}
 	case *store.FactorRemoved:
-		if u := m.users[v.User]; u.factors[v.Factor] == nil || !m.left(u, v.Factor) {
+		if u := m.users[v.User]; u.factors[v.Factor] == nil || !u.bot && !m.left(u, v.Factor) {
 			bad("which is not there, or is the last")
 		}
 	case *store.CertificateIssued:
@@ -432,7 +461,7 @@ func (m *model) mayAssert(a access.Assertion) bool {
 // totp reports whether a user has a TOTP factor.
 func (m *model) totp(user store.UserID) bool {
 	for _, f := range m.users[user].factors {
-		if f.credential == "" {
+		if f.credential == "" && f.key == "" {
 			return true
 		}
 	}

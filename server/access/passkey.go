@@ -130,7 +130,7 @@ type ConfirmWithTOTP struct {
 }
 
 func (c ConfirmWithTOTP) decide(s State, now store.Millis) (Decision, error) {
-	u, x, err := s.Caller(c.By, now)
+	u, x, err := s.Person(c.By, now)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -250,7 +250,7 @@ type RemoveFactor struct {
 }
 
 func (c RemoveFactor) decide(s State, now store.Millis) (Decision, error) {
-	u, x, err := s.Caller(c.By, now)
+	u, x, err := s.Person(c.By, now)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -280,7 +280,7 @@ type NameFactor struct {
 }
 
 func (c NameFactor) decide(s State, now store.Millis) (Decision, error) {
-	u, _, err := s.Caller(c.By, now)
+	u, _, err := s.Person(c.By, now)
 	if err != nil {
 		return Decision{}, err
 	}

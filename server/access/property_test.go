@@ -76,6 +76,7 @@ type world struct {
 	tokens      []store.Hash
 	signIns     []store.Index
 	invitations []store.Hash
+	joins       []store.Hash
 	grants      []store.Index
 	sessions    []store.SessionID
 	factors     []store.Index
@@ -94,6 +95,9 @@ func newWorld(t *rapid.T) *world {
 		Passkey: &store.Passkey{Credential: []byte("credential"), PublicKey: []byte("a key")},
 	}})
 	w.do(w.vouched(&carol, "1"))
+	ci := w.bot("ci")
+	w.do(access.AddGrant{By: local, User: "ci", Target: "db1", Logins: []string{"deploy"}})
+	w.signInBot(&ci)
 	w.tokens, w.signIns = []store.Hash{{}}, []store.Index{0}
 	w.twin, w.model, w.saved = w.state, newModel(w.company), snapshot(w, w.state)
 	for _, e := range w.entries {
@@ -117,6 +121,10 @@ func (w *world) know(e *store.Entry) {
 	switch v := e.Event.(type) {
 	case *store.UserAdded:
 		w.users = append(w.users, v.User)
+	case *store.BotAdded:
+		w.users = append(w.users, v.User)
+	case *store.JoinCreated:
+		w.joins = append(w.joins, v.Token)
 	case *store.InvitationCreated:
 		w.invitations = append(w.invitations, v.Token)
 	case *store.FactorEnrolled:
@@ -219,6 +227,9 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 	if wanted, known := w.expectLock(cmd, at); known {
 		want = wanted
 	}
+	if wanted, known := w.expectBot(cmd, at); known {
+		want = wanted
+	}
 	switch c := cmd.(type) {
 	case access.StartSession:
 		want = w.model.mayStart(c, at)
@@ -239,7 +250,7 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		}
 	case access.CreateRecoveryCodes:
 		x := w.model.byToken(c.By, at)
-		want = x != nil && (c.Step == 0 && x.fresh(at) || w.model.totp(x.user) && c.Step > w.model.users[x.user].lastStep)
+		want = x != nil && !w.model.users[x.user].bot && (c.Step == 0 && x.fresh(at) || w.model.totp(x.user) && c.Step > w.model.users[x.user].lastStep)
 	case access.SignInWithPasskey:
 		if !slices.Contains(w.tokens, c.Holder.Token) {
 			want = w.model.mayAssert(c.Assertion) && !w.model.locked(c.Assertion.User, 0, store.SessionID{})
@@ -258,14 +269,14 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		want = x != nil && x.fresh(at) && w.model.users[x.user].factors[c.Factor] != nil && w.model.left(w.model.users[x.user], c.Factor)
 	case access.NameFactor:
 		x := w.model.byToken(c.By, at)
-		want = x != nil && w.model.users[x.user].factors[c.Factor] != nil
+		want = x != nil && !w.model.users[x.user].bot && w.model.users[x.user].factors[c.Factor] != nil
 	case access.RenewFactor:
 		if x := w.model.byToken(c.By, at); !slices.Contains(w.invitations, c.Invite.Token) && c.Invite.Token != (store.Hash{}) {
 			want = x != nil && x.kind == store.FactorRecovery && at < x.opened+900_000
 		}
 	case access.LinkSSO:
 		if u, ok := w.state.UserByHandle(c.User); c.By.Local {
-			want = ok && u.ID != (store.UserID{}) && w.model.linkedTo(c.Identity.Issuer+"\n"+c.Identity.Subject) == store.UserID{}
+			want = ok && !w.model.users[u.ID].bot && w.model.linkedTo(c.Identity.Issuer+"\n"+c.Identity.Subject) == store.UserID{}
 		}
 	case access.SignInWithSSO:
 		if !slices.Contains(w.tokens, c.Holder.Token) {
@@ -344,7 +355,7 @@ func (w *world) maySSO(c access.SignInWithSSO) bool {
 	}
 	u := w.model.users[owner]
 	switch {
-	case u == nil || !linked && w.model.links[owner].entry != 0 || w.model.locked(owner, 0, store.SessionID{}):
+	case u == nil || u.bot || !linked && w.model.links[owner].entry != 0 || w.model.locked(owner, 0, store.SessionID{}):
 		return false
 	case c.Assertion != nil:
 		return c.Assertion.User == owner && w.model.mayAssert(*c.Assertion)

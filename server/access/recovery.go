@@ -53,7 +53,7 @@ type CreateRecoveryCodes struct {
 }
 
 func (c CreateRecoveryCodes) decide(s State, now store.Millis) (Decision, error) {
-	u, x, err := s.Caller(c.By, now)
+	u, x, err := s.Person(c.By, now)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -88,7 +88,7 @@ type RenewFactor struct {
 }
 
 func (c RenewFactor) decide(s State, now store.Millis) (Decision, error) {
-	u, x, err := s.Caller(c.By, now)
+	u, x, err := s.Person(c.By, now)
 	if err != nil {
 		return Decision{}, err
 	}

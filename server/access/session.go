@@ -79,7 +79,11 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	}
 	x, ok := s.signIns.get(signIn)
 	if !ok || x.User != user || x.over(now) {
-		return Standing{}, Target{}, refuse(store.RefusedNoSignIn, "vaultpam login", "the sign-in that %s's certificate came from has ended", u.Handle)
+		hint := "vaultpam login"
+		if u.Bot {
+			hint = "vaultpam cert --bot"
+		}
+		return Standing{}, Target{}, refuse(store.RefusedNoSignIn, hint, "the sign-in that %s's certificate came from has ended", u.Handle)
 	}
 	t, ok := s.TargetByName(name)
 	if !ok {

@@ -34,9 +34,11 @@ func (s State) open(u User, h Holder, now store.Millis) (*store.SignInSucceeded,
 	}
 	source := store.Opening{Owner: u.ID, Field: store.FieldSource, Salt: h.Salt, Text: h.Source}
 	openings := []store.Opening{source}
-	e := &store.SignInSucceeded{
-		User: u.ID, Token: h.Token, Key: h.Key, Expires: now + s.duration(store.SettingSignInLife), Source: source.Commit(),
+	life := store.SettingSignInLife
+	if u.Bot {
+		life = store.SettingBotSignInLife
 	}
+	e := &store.SignInSucceeded{User: u.ID, Token: h.Token, Key: h.Key, Expires: now + s.duration(life), Source: source.Commit()}
 	if h.Machine != "" {
 		title, err := store.ParseTitle(h.Machine)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 7
+const FoldVersion = 8
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -31,6 +31,7 @@ type snapshot struct {
 	Settings    []pair[store.Setting, string]
 	Users       []snapUser
 	Invitations []pair[store.Hash, invitation]
+	Joins       []pair[store.Hash, invitation]
 	SignIns     []snapSignIn
 	Groups      []Group
 	Members     []snapMember
@@ -51,6 +52,7 @@ type pair[K, V any] struct {
 type snapUser struct {
 	_          struct{} `cbor:",toarray"`
 	ID         store.UserID
+	Bot        bool
 	Roles      []store.Role
 	Factors    []Factor
 	Recovery   Recovery
@@ -59,6 +61,7 @@ type snapUser struct {
 	Identity   store.Commitment
 	Commitment store.Commitment
 	Invitation store.Hash
+	Join       store.Hash
 	SignIns    []store.Index
 }
 
@@ -97,11 +100,11 @@ func (s State) Snapshot() ([]byte, error) {
 	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
-			ID: u.ID, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO, Identity: u.identity,
-			Commitment: u.commitment, Invitation: u.invitation, SignIns: u.signIns,
+			ID: u.ID, Bot: u.Bot, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO, Identity: u.identity,
+			Commitment: u.commitment, Invitation: u.invitation, Join: u.join, SignIns: u.signIns,
 		})
 	}
-	x.Invitations = pairs(s.invitations)
+	x.Invitations, x.Joins = pairs(s.invitations), pairs(s.joins)
 	for _, v := range s.signIns.all() {
 		x.SignIns = append(x.SignIns, snapSignIn{X: v, Token: v.token})
 	}
@@ -176,8 +179,8 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, v := range x.Users {
 		u := User{
-			ID: v.ID, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO, identity: v.Identity,
-			commitment: v.Commitment, invitation: v.Invitation, signIns: v.SignIns,
+			ID: v.ID, Bot: v.Bot, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO, identity: v.Identity,
+			commitment: v.Commitment, invitation: v.Invitation, join: v.Join, signIns: v.SignIns,
 		}
 		if text, ok := texts(v.Commitment); ok {
 			u.Handle = store.Handle(text)
@@ -190,6 +193,9 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, p := range x.Invitations {
 		s.invitations = s.invitations.set(p.K, p.V)
+	}
+	for _, p := range x.Joins {
+		s.joins = s.joins.set(p.K, p.V)
 	}
 	for _, v := range x.SignIns {
 		v.X.token = v.Token

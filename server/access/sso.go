@@ -66,9 +66,9 @@ func (c LinkSSO) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	u, ok := s.UserByHandle(c.User)
-	if !ok {
-		return Decision{}, noUser(c.User)
+	u, err := s.personByHandle(c.User)
+	if err != nil {
+		return Decision{}, err
 	}
 	if err := c.Identity.check(); err != nil {
 		return Decision{}, err
@@ -232,7 +232,7 @@ func (s State) ssoUser(i Identity, otherwise store.UserID) (User, bool, error) {
 		return u, true, nil // what the provider calls the account now is no matter
 	}
 	u, ok := s.users.get(otherwise)
-	if !ok || u.SSO != 0 {
+	if !ok || u.Bot || u.SSO != 0 {
 		// One answer, so that nobody learns by it who is here.
 		return User{}, false, ErrSSOUnknown
 	}

@@ -150,6 +150,9 @@ func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Re
 	case len(st.Grants) > 0 && len(st.Guardrails) > 0:
 		return refuse(store.RefusedGuardrail, "an administrator sees it: vaultpam explain",
 			"%s on %s is forbidden to %s by guardrail %d", login, name, u.Handle, st.Guardrails[0].Entry)
+	case st.touch.Entry != 0 && u.Bot:
+		return refuse(store.RefusedTouch, "ask an administrator for a grant without a touch",
+			"%s on %s wants a touch of a passkey, and %s is a bot, which can never give one", login, name, u.Handle)
 	case st.touch.Entry != 0:
 		hint := "vaultpam confirm, then the same again"
 		if len(u.Passkeys()) == 0 {

@@ -33,6 +33,7 @@ type State struct {
 	handles     table[store.Handle, store.UserID] // of users whose handle is known
 	identities  table[string, store.UserID]       // of users whose linked account is known
 	invitations table[store.Hash, invitation]
+	joins       table[store.Hash, invitation] // to enrol a bot's key
 	signIns     table[store.Index, SignIn]
 	tokens      table[store.Hash, store.Index] // of signIns
 	groups      table[store.Index, Group]
@@ -51,11 +52,14 @@ type State struct {
 	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
 }
 
-// A User is a person.
+// A User is a person, or a bot.
 type User struct {
 	ID     store.UserID
 	Handle store.Handle // empty where it was erased
-	Roles  []store.Role
+	// Bot is set for a machine identity. It has keys for factors, no role, and none
+	// of what proves that somebody is there, so that it can never approve anything.
+	Bot   bool
+	Roles []store.Role
 	// Factors are what the person proves their identity with, oldest first.
 	Factors []Factor
 	// Recovery are the person's recovery codes; its Entry is 0 where there are none.
@@ -69,6 +73,7 @@ type User struct {
 	identity   store.Commitment // of that account
 	commitment store.Commitment // of the handle
 	invitation store.Hash       // the open invitation, or zero
+	join       store.Hash       // a bot's open join token, or zero
 	signIns    []store.Index    // open sign-in sessions, oldest first
 }
 
@@ -111,12 +116,13 @@ func (u User) Enrolled() bool {
 	return slices.ContainsFunc(u.Factors, func(f Factor) bool { return !f.Cloned })
 }
 
-// A Factor is what a person proves their identity with.
+// A Factor is what a person or a bot proves their identity with.
 type Factor struct {
 	Entry    store.Index
 	Kind     store.FactorKind
 	LastStep uint64           // the latest TOTP time step that was used
-	Passkey  *store.Passkey   // with the counter that was shown last; nil for TOTP
+	Passkey  *store.Passkey   // with the counter that was shown last; nil for others
+	Key      []byte           // a bot's public key in SSH wire format; nil for others
 	Name     store.Commitment // of what its owner calls it, or zero
 	Added    store.Millis
 	Used     store.Millis // for a sign-in or a confirmation; 0: never
@@ -151,6 +157,7 @@ type SignIn struct {
 	Entry   store.Index
 	User    store.UserID
 	Kind    store.FactorKind
+	Factor  store.Index // which of its owner's
 	Expires store.Millis
 	Opened  store.Millis
 	Used    store.Millis // when something was issued to it last
@@ -242,6 +249,7 @@ func New() State {
 		handles:     ordered[store.Handle, store.UserID](),
 		identities:  ordered[string, store.UserID](),
 		invitations: byHash[store.Hash, invitation](),
+		joins:       byHash[store.Hash, invitation](),
 		signIns:     ordered[store.Index, SignIn](),
 		tokens:      byHash[store.Hash, store.Index](),
 		groups:      ordered[store.Index, Group](),
@@ -304,10 +312,10 @@ func (s State) Setting(name store.Setting) string {
 	return name.Default()
 }
 
-// User returns a user by ID.
+// User returns a user by ID, a person or a bot.
 func (s State) User(id store.UserID) (User, bool) { return s.users.get(id) }
 
-// UserByHandle returns a user by handle.
+// UserByHandle returns a user by handle, a person or a bot.
 func (s State) UserByHandle(h store.Handle) (User, bool) {
 	id, ok := s.handles.get(h)
 	if !ok {
@@ -316,12 +324,12 @@ func (s State) UserByHandle(h store.Handle) (User, bool) {
 	return s.users.get(id)
 }
 
-// Users yields all users in the order of their handles, which leaves out those
-// that were erased.
+// Users yields all people in the order of their handles, which leaves out those
+// that were erased, and bots.
 func (s State) Users() iter.Seq[User] {
 	return func(yield func(User) bool) {
 		for _, id := range s.handles.all() {
-			if u, ok := s.users.get(id); ok && !yield(u) {
+			if u, ok := s.users.get(id); ok && !u.Bot && !yield(u) {
 				return
 			}
 		}

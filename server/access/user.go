@@ -22,7 +22,9 @@ func (i Invite) check(s State) error {
 	if i.Token == (store.Hash{}) {
 		return &Refusal{Kind: Invalid, Message: "an invitation needs a token"}
 	}
-	if _, ok := s.invitations.get(i.Token); ok {
+	_, invites := s.invitations.get(i.Token)
+	_, joins := s.joins.get(i.Token)
+	if invites || joins {
 		return &Refusal{Kind: Conflict, Message: "the invitation's token is taken", Hint: "try again"}
 	}
 	return nil
@@ -50,16 +52,13 @@ func (c AddUser) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	handle, err := store.ParseHandle(c.Handle)
+	handle, err := s.freeHandle(c.Handle)
 	if err != nil {
-		return Decision{}, invalid(err)
+		return Decision{}, err
 	}
 	roles, err := parseRoles(c.Roles)
 	if err != nil {
 		return Decision{}, invalid(err)
-	}
-	if _, ok := s.UserByHandle(handle); ok {
-		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("there is a user %s already", handle), Hint: "vaultpam admin user ls"}
 	}
 	if c.ID.IsZero() {
 		return Decision{}, &Refusal{Kind: Invalid, Message: "a user needs an ID"}
@@ -116,9 +115,9 @@ func (c InviteUser) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	u, ok := s.UserByHandle(c.Handle)
-	if !ok {
-		return Decision{}, noUser(c.Handle)
+	u, err := s.personByHandle(c.Handle)
+	if err != nil {
+		return Decision{}, err
 	}
 	if err := s.whileLocked(u); err != nil {
 		return Decision{}, err
@@ -141,9 +140,9 @@ func (c RemoveUser) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	u, ok := s.UserByHandle(c.Handle)
-	if !ok {
-		return Decision{}, noUser(c.Handle)
+	u, err := s.personByHandle(c.Handle)
+	if err != nil {
+		return Decision{}, err
 	}
 	if u.Has(store.RoleAdministrator) && s.lastAdministrator(u) {
 		return Decision{}, &Refusal{

@@ -175,7 +175,11 @@ func FuzzParseInvitation(f *testing.F) {
 	f.Add(invitation(0).String())
 	f.Add(invitation(32).String())
 	f.Add("https://[::1]:8443/enroll#" + strings.Repeat("A", 43))
+	f.Add(api.JoinLink(invitation(32)).String())
 	f.Fuzz(func(t *testing.T, s string) {
+		if j, err := api.ParseJoinLink(s); err == nil && (j.String() != s || api.CheckHost(j.Host) != nil || len(j.Pin) != 0 && len(j.Pin) != 32) {
+			t.Errorf("%q is the join token %+v, which is %q", s, j, j)
+		}
 		i, err := api.ParseInvitation(s)
 		if err != nil {
 			return
@@ -201,7 +205,7 @@ func TestRoutes(t *testing.T) {
 		if !slices.Contains([]string{"GET", "POST", "DELETE"}, r.Method) || !strings.HasPrefix(r.Path, "/v1/") || r.Does == "" {
 			t.Errorf("%+v", r)
 		}
-		if !slices.Contains([]api.Who{api.WhoAnybody, api.WhoSignedIn, api.WhoAdministrator, api.WhoAuditor, api.WhoReader}, r.Who) {
+		if !slices.Contains([]api.Who{api.WhoAnybody, api.WhoSignedIn, api.WhoAlsoBots, api.WhoAdministrator, api.WhoAuditor, api.WhoReader}, r.Who) {
 			t.Errorf("%s is for %q", r.Pattern(), r.Who)
 		}
 		if strings.HasPrefix(r.Path, "/v1/admin/") && r.Method != "GET" && r.Who != api.WhoAdministrator {
@@ -217,12 +221,23 @@ func TestRoutes(t *testing.T) {
 			open = append(open, r.Pattern())
 		}
 	}
+	var bots []string
+	for _, r := range routes {
+		if r.Who == api.WhoAlsoBots {
+			bots = append(bots, r.Pattern())
+		}
+	}
+	if diff := cmp.Diff([]string{"POST /v1/signout", "GET /v1/status", "POST /v1/certificate", "GET /v1/targets"}, bots); diff != "" {
+		t.Errorf("routes for bots (-want +got):\n%s", diff)
+	}
 	// Another open door is a decision, not an oversight.
 	want := []string{"GET /v1/info", "POST /v1/enroll/begin", "POST /v1/enroll/finish", "POST /v1/signin", "GET /v1/checkpoint",
 		// Sign-in by a browser, and what its pages ask.
 		"POST /v1/signin/browser", "POST /v1/signin/redeem", "POST /v1/enroll/passkey", "POST /v1/ceremonies/{id}/begin",
 		"POST /v1/ceremonies/{id}/finish", "POST /v1/ceremonies/{id}/register", "POST /v1/ceremonies/{id}/deny", "POST /v1/device/find",
 		"POST /v1/ceremonies/{id}/sso", "POST /v1/sso/finish", "POST /v1/ceremonies/{id}/code",
+		// A bot has nobody to open a browser.
+		"POST /v1/bots/challenge", "POST /v1/bots/signin", "POST /v1/bots/join",
 	}
 	if diff := cmp.Diff(want, open); diff != "" {
 		t.Errorf("routes for anybody (-want +got):\n%s", diff)

@@ -34,21 +34,28 @@ const (
 	maxInvitation = 512
 )
 
-func (i Invitation) String() string {
-	s := "https://" + i.Host + "/enroll#" + base64url.EncodeToString(i.Token[:])
+func (i Invitation) String() string { return i.link(enrollPath) }
+
+// ParseInvitation parses the text form.
+func ParseInvitation(s string) (Invitation, error) { return parseLink(s, enrollPath) }
+
+const enrollPath = "/enroll"
+
+// link is the text form with a path that says what the token is for.
+func (i Invitation) link(path string) string {
+	s := "https://" + i.Host + path + "#" + base64url.EncodeToString(i.Token[:])
 	if len(i.Pin) > 0 {
 		s += "." + base64url.EncodeToString(i.Pin)
 	}
 	return s
 }
 
-// ParseInvitation parses the text form.
-func ParseInvitation(s string) (Invitation, error) {
+func parseLink(s, path string) (Invitation, error) {
 	if len(s) > maxInvitation {
 		return Invitation{}, ErrInvitation
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Path != "/enroll" || u.User != nil || u.RawQuery != "" {
+	if err != nil || u.Scheme != "https" || u.Path != path || u.User != nil || u.RawQuery != "" {
 		return Invitation{}, ErrInvitation
 	}
 	inv := Invitation{Host: u.Host}
@@ -65,7 +72,7 @@ func ParseInvitation(s string) (Invitation, error) {
 			return Invitation{}, ErrInvitation
 		}
 	}
-	if inv.String() != s {
+	if inv.link(path) != s {
 		return Invitation{}, ErrInvitation
 	}
 	return inv, nil

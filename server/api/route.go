@@ -10,13 +10,16 @@ type Route struct {
 	Does   string
 }
 
-// A Who is what a caller must be. The signed-in hold a sign-in session; the
-// named roles are also signed in; anybody needs nothing.
+// A Who is what a caller must be. The signed-in are people who hold a sign-in
+// session; the named roles are also signed in; anybody needs nothing.
 type Who string
 
 const (
-	WhoAnybody       Who = "anybody"
-	WhoSignedIn      Who = "signed-in"
+	WhoAnybody  Who = "anybody"
+	WhoSignedIn Who = "signed-in"
+	// WhoAlsoBots is a person who is signed in or a bot: every other row but those
+	// for anybody refuses bots.
+	WhoAlsoBots      Who = "signed-in, also bots"
 	WhoAdministrator Who = "administrator"
 	WhoAuditor       Who = "auditor"
 	// WhoReader is an auditor or an administrator.
@@ -49,12 +52,12 @@ var (
 	RouteSignIns      = Route{"GET", "/v1/signin/sessions", WhoSignedIn, "the caller's open sign-in sessions"}                                            // → []OpenSignIn
 	RouteSignInEnd    = Route{"DELETE", "/v1/signin/sessions/{id}", WhoSignedIn, "end one"}                                                               // → Empty
 	RouteCheckpoint   = Route{"GET", "/v1/checkpoint", WhoAnybody, "the last checkpoint; ?since=SIZE adds the proof"}                                     // → CheckpointResponse
-	RouteSignOut      = Route{"POST", "/v1/signout", WhoSignedIn, "end this sign-in session"}                                                             // → Empty
-	RouteStatus       = Route{"GET", "/v1/status", WhoSignedIn, "who is signed in"}                                                                       // → StatusResponse
-	RouteCertificate  = Route{"POST", "/v1/certificate", WhoSignedIn, "a user certificate"}                                                               // CertificateRequest → CertificateResponse
+	RouteSignOut      = Route{"POST", "/v1/signout", WhoAlsoBots, "end this sign-in session"}                                                             // → Empty
+	RouteStatus       = Route{"GET", "/v1/status", WhoAlsoBots, "who is signed in"}                                                                       // → StatusResponse
+	RouteCertificate  = Route{"POST", "/v1/certificate", WhoAlsoBots, "a user certificate"}                                                               // CertificateRequest → CertificateResponse
 	RouteRecovery     = Route{"POST", "/v1/recovery", WhoSignedIn, "new recovery codes in place of those before"}                                         // RecoveryRequest → RecoveryResponse
 	RouteRenew        = Route{"POST", "/v1/recovery/invitation", WhoSignedIn, "an invitation to enrol another authenticator, after a recovery code"}      // → RenewResponse
-	RouteTargets      = Route{"GET", "/v1/targets", WhoSignedIn, "the targets that the caller may reach"}                                                 // → []Target
+	RouteTargets      = Route{"GET", "/v1/targets", WhoAlsoBots, "the targets that the caller may reach"}                                                 // → []Target
 	RouteEntries      = Route{"GET", "/v1/entries", WhoReader, "entries; ?type= user= target= since= until= limit= before="}                              // → EntriesResponse
 	RouteEntry        = Route{"GET", "/v1/entries/{index}", WhoReader, "one entry with its proof; ?size= proves it at that size"}                         // → EntryResponse
 	RouteRaw          = Route{"GET", "/v1/raw", WhoReader, "stored bytes; ?from= limit="}                                                                 // → RawResponse
@@ -92,6 +95,16 @@ var (
 
 	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
 	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
+
+	RouteBotChallenge = Route{"POST", "/v1/bots/challenge", WhoAnybody, "what a bot is to sign to sign in"}                            // BotChallengeRequest → BotChallengeResponse
+	RouteBotSignIn    = Route{"POST", "/v1/bots/signin", WhoAnybody, "sign in as a bot"}                                               // BotSignInRequest → SignInResponse
+	RouteBotJoin      = Route{"POST", "/v1/bots/join", WhoAnybody, "use a join token for a bot's key"}                                 // BotJoinRequest → BotJoinResponse
+	RouteBots         = Route{"GET", "/v1/admin/bots", WhoReader, "all bots with their keys"}                                          // → []Bot
+	RouteBotAdd       = Route{"POST", "/v1/admin/bots", WhoAdministrator, "add a bot, with a key or for a join token"}                 // AddBotRequest → BotResponse
+	RouteBotRemove    = Route{"DELETE", "/v1/admin/bots/{handle}", WhoAdministrator, "remove a bot"}                                   // → Empty
+	RouteBotToken     = Route{"POST", "/v1/admin/bots/{handle}/token", WhoAdministrator, "another join token in place of that before"} // BotTokenRequest → BotResponse
+	RouteBotKeyAdd    = Route{"POST", "/v1/admin/bots/{handle}/keys", WhoAdministrator, "let a bot sign in with another key"}          // BotKeyRequest → BotResponse
+	RouteBotKeyRemove = Route{"DELETE", "/v1/admin/bots/{handle}/keys/{id}", WhoAdministrator, "take a key from a bot"}                // → Empty
 )
 
 // Routes returns every route.
@@ -111,6 +124,8 @@ func Routes() []Route {
 		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove,
 		RouteLocks, RouteLock, RouteUnlock,
 		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
+		RouteBotChallenge, RouteBotSignIn, RouteBotJoin,
+		RouteBots, RouteBotAdd, RouteBotRemove, RouteBotToken, RouteBotKeyAdd, RouteBotKeyRemove,
 	}
 }
 

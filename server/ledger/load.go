@@ -217,11 +217,15 @@ func loadTexts(ctx context.Context, b store.Backend) (map[store.Commitment]strin
 	if err != nil {
 		return nil, fmt.Errorf("reading handles: %w", err)
 	}
+	bots, err := b.Find(ctx, store.Query{Type: store.TypeBotAdded})
+	if err != nil {
+		return nil, fmt.Errorf("reading handles: %w", err)
+	}
 	linked, err := b.Find(ctx, store.Query{Type: store.TypeSSOLinked})
 	if err != nil {
 		return nil, fmt.Errorf("reading links: %w", err)
 	}
-	indexes = append(indexes, linked...)
+	indexes = slices.Concat(indexes, bots, linked)
 	texts := make(map[store.Commitment]string, len(indexes))
 	for _, i := range indexes {
 		c, text, err := loadName(ctx, b, i)
@@ -235,7 +239,7 @@ func loadTexts(ctx context.Context, b store.Backend) (map[store.Commitment]strin
 	return texts, nil
 }
 
-// loadName reads the text that a user.added or sso.linked entry committed to. An opening
+// loadName reads the text that a user.added, bot.added or sso.linked entry committed to. An opening
 // that does not open it is refused, so that nobody is renamed by the side table.
 func loadName(ctx context.Context, b store.Backend, i store.Index) (store.Commitment, string, error) {
 	records, err := b.Records(ctx, i, 1)
@@ -253,6 +257,8 @@ func loadName(ctx context.Context, b store.Backend, i store.Index) (store.Commit
 	var c store.Commitment
 	switch v := e.Event.(type) {
 	case *store.UserAdded:
+		user, c = v.User, v.Handle
+	case *store.BotAdded:
 		user, c = v.User, v.Handle
 	case *store.SSOLinked:
 		user, c = v.User, v.Identity

@@ -110,23 +110,47 @@ func (l *Ledger) leavers(ctx context.Context, handle store.Handle) ([]store.User
 	return slices.Clone(n.leavers[maphash.String(n.seed, string(handle))]), nil
 }
 
-// Handle returns the handle of somebody who is or was a user, or
+// Handle returns the handle of somebody who is or was a user, person or bot, or
 // store.ErrNotFound where it was erased or there never was such a user.
 func (l *Ledger) Handle(ctx context.Context, id store.UserID) (store.Handle, error) {
 	if u, ok := l.State().User(id); ok && u.Handle != "" {
 		return u.Handle, nil
 	}
-	found, err := l.Find(ctx, store.Query{Type: store.TypeUserAdded, User: id, Limit: 1})
+	handle, _, err := l.added(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	if len(found) == 0 {
-		return "", fmt.Errorf("user %s: %w", id, store.ErrNotFound)
-	}
-	added, ok := found[0].Event.(*store.UserAdded)
-	if !ok || added.User != id {
-		return "", fmt.Errorf("reading entry %d: %w", found[0].Index, store.ErrCorrupt)
-	}
-	text, err := l.Text(ctx, id, added.Handle)
+	text, err := l.Text(ctx, id, handle)
 	return store.Handle(text), err
+}
+
+// Bot reports whether somebody who is or was a user is a bot.
+func (l *Ledger) Bot(ctx context.Context, id store.UserID) (bool, error) {
+	if u, ok := l.State().User(id); ok {
+		return u.Bot, nil
+	}
+	_, bot, err := l.added(ctx, id)
+	return bot, err
+}
+
+// added returns what the handle of somebody was when they were added, and whether
+// as a bot.
+func (l *Ledger) added(ctx context.Context, id store.UserID) (handle store.Commitment, bot bool, err error) {
+	for _, kind := range []store.EventType{store.TypeUserAdded, store.TypeBotAdded} {
+		found, err := l.Find(ctx, store.Query{Type: kind, User: id, Limit: 1})
+		if err != nil {
+			return store.Commitment{}, false, err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		switch e := found[0].Event.(type) {
+		case *store.UserAdded:
+			return e.Handle, false, nil
+		case *store.BotAdded:
+			return e.Handle, true, nil
+		}
+		return store.Commitment{}, false, fmt.Errorf("reading entry %d: %w", found[0].Index, store.ErrCorrupt)
+	}
+	return store.Commitment{}, false, fmt.Errorf("user %s: %w", id, store.ErrNotFound)
 }

@@ -48,6 +48,10 @@ type way struct {
 	// strangers together are left out: it can't be guessed (120 bits; NIST asks for
 	// no limit from 64 on), and it is the way out when strangers spent them.
 	unguessable bool
+	// signed says that it was a signature, which is checked before any limit and
+	// can't be guessed either. Its failures count where they came from and nowhere
+	// else, or a stranger could lock a bot out by its name.
+	signed bool
 }
 
 // An attempt is one that is being checked. Its end must be called.
@@ -78,6 +82,8 @@ func (a *attempts) begin(ctx context.Context, who account, w way, now time.Time)
 	switch t.counts = ask; {
 	case t.known:
 		ask, t.counts = nil, []limit{pair, source, w.device}
+	case w.signed:
+		ask, t.counts = []limit{pair, source}, []limit{pair, source}
 	case w.unguessable:
 		ask = []limit{pair, source}
 	}

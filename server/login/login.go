@@ -36,6 +36,7 @@ type Login struct {
 	passkeys   *passkeys // nil where there are none
 	provider   *provider // nil where there is none
 	logouts    *logouts
+	challenges *challenges
 }
 
 // New returns a Login.
@@ -59,6 +60,9 @@ func New(c Config) (*Login, error) {
 		}
 	}
 	if l.decoy, err = l.makeDecoys(); err != nil {
+		return nil, err
+	}
+	if l.challenges, err = l.newChallenges(); err != nil {
 		return nil, err
 	}
 	return l, nil

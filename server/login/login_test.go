@@ -1,8 +1,10 @@
 package login_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -163,9 +165,19 @@ func TestRandomFails(t *testing.T) {
 	seed := o.employ("carol")
 	o.clock.wait(time.Minute)
 	broken := errors.New("no entropy")
-	l, err := login.New(login.Config{Ledger: o.ledger, Sealer: o.sealer(), Now: o.clock.Now, Random: failing{broken}})
+	made := func(random io.Reader) (*login.Login, error) {
+		return login.New(login.Config{Ledger: o.ledger, Sealer: o.sealer(), Now: o.clock.Now, Random: random})
+	}
+	if _, err := made(failing{broken}); !errors.Is(err, broken) {
+		t.Errorf("made without randomness: %v", err)
+	}
+	// There is enough of it for the key of challenges, and then no more.
+	l, err := made(io.MultiReader(bytes.NewReader(random(32)), failing{broken}))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c, _, err := l.ChallengeBot("ci", home); !errors.Is(err, broken) || c != nil {
+		t.Errorf("a challenge: %x, %v", c, err)
 	}
 	size := o.ledger.State().Next()
 	if _, err := l.SignIn(t.Context(), login.Proof{Handle: "carol", Code: o.code(seed)}, home); !errors.Is(err, broken) {

@@ -57,6 +57,9 @@ type entrance struct {
 // same answer but for those that say to wait.
 func (l *Login) SignIn(ctx context.Context, p Proof, client Client) (Session, error) {
 	u, known := l.Ledger.State().UserByHandle(store.Handle(p.Handle))
+	if u.Bot { // to whom no code leads: it is as if there were none
+		u, known = access.User{}, false
+	}
 	// Who stands for nobody is computed for somebody too, so that it takes as long.
 	who := account{l.Sealer.nobody(p.Handle), known}
 	if known {

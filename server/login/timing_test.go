@@ -83,7 +83,8 @@ func median(couples []couple, side int) time.Duration {
 
 // TestS16SameTime: an attempt at a handle that nobody has takes the time of one
 // at somebody's, in 2,000 pairs with an authenticator's code, in 2,000 with a
-// recovery code, and in 2,000 where everybody is locked. A busy machine makes all of them slower and not one kind, because
+// recovery code, in 2,000 where everybody is locked, and in 2,000 with a signature at
+// bots. A busy machine makes all of them slower and not one kind, because
 // chance says which of a pair is first. One run in a hundred says
 // p <= 0.01 of the same thing, so up to three are made: three in a row say it
 // falsely once in a million, and of a real difference all three say it. That the
@@ -93,18 +94,23 @@ func TestS16SameTime(t *testing.T) {
 	o := found(t)
 	seed := o.employ("somebody")
 	chance := rand.New(rand.NewPCG(1, 2))
-	asTheyAre := func(string) {}
-	for name, round := range map[string]struct {
-		code   string
-		become func(handle string)
-	}{
-		"recovery code":          {"aaaa-bbbb-cccc-dddd-eeee-ffff", asTheyAre},
-		"code":                   {o.wrong(seed), asTheyAre},
-		"code, everybody locked": {o.wrong(seed), func(handle string) { o.lock(store.Handle(handle)) }},
+	guess := func(code string) suspect {
+		return suspect{
+			add: func(handle string) { o.employ(handle) },
+			try: func(handle string, i int) error { return o.try(handle, code, address(i)) }, answer: access.ErrSignIn,
+		}
+	}
+	locked := guess(o.wrong(seed))
+	locked.add = func(handle string) {
+		o.employ(handle)
+		o.lock(store.Handle(handle))
+	}
+	for name, who := range map[string]suspect{
+		"recovery code": guess("aaaa-bbbb-cccc-dddd-eeee-ffff"), "code": guess(o.wrong(seed)), "code, everybody locked": locked, "bot's signature": o.suspectBot(),
 	} {
 		for run := 1; ; run++ {
 			o.clock.wait(8 * 24 * time.Hour) // no waits are left of what was before
-			couples := o.race(round.code, chance, round.become)
+			couples := o.race(who, chance)
 			p, usual := different(couples, chance), median(couples, 0)
 			t.Logf("%s: p = %.3f; medians %v and %v", name, p, usual, median(couples, 1))
 			if p <= 0.01 && run < 3 {
@@ -127,17 +133,24 @@ func TestS16SameTime(t *testing.T) {
 	}
 }
 
+// A suspect is a way to sign in that fails: how somebody who has the handle is
+// added, what is tried at it, and what answers.
+type suspect struct {
+	add    func(handle string)
+	try    func(handle string, i int) error
+	answer error
+}
+
 // race times failures at handles that somebody has, and at others. All handles
-// are drawn, so that nothing but their being known, and what become makes of those
-// who are, tells them apart.
-func (o *office) race(code string, chance *rand.Rand, become func(handle string)) []couple {
+// are drawn, so that nothing but their being known tells them apart.
+func (o *office) race(who suspect, chance *rand.Rand) []couple {
 	o.Helper()
 	const pairs, each = 2000, 19 // less than makes anybody wait
 	timed := func(handle string, i int) time.Duration {
 		begin := time.Now()
-		err := o.try(handle, code, address(i))
+		err := who.try(handle, i)
 		took := time.Since(begin)
-		if !errors.Is(err, access.ErrSignIn) {
+		if !errors.Is(err, who.answer) {
 			o.Fatalf("%s: %v", handle, err)
 		}
 		return took
@@ -146,8 +159,7 @@ func (o *office) race(code string, chance *rand.Rand, become func(handle string)
 	names := make([][2]string, len(couples))
 	for i := range names {
 		names[i] = [2]string{fmt.Sprintf("u%016x", chance.Uint64()), fmt.Sprintf("u%016x", chance.Uint64())}
-		o.employ(names[i][0])
-		become(names[i][0])
+		who.add(names[i][0])
 	}
 	runtime.GC()
 	for i := range pairs {

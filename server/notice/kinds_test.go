@@ -2,6 +2,7 @@ package notice_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"flag"
 	"fmt"
 	"os"
@@ -80,6 +81,20 @@ func (n *told) takes(t *testing.T, got letter) {
 
 var moments = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
 
+// botKey is one that a bot signs in with.
+func botKey(t *testing.T) ssh.PublicKey {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 // TestKinds: every kind, whom it goes to and what it says.
 func TestKinds(t *testing.T) {
 	h, p, r := both(t)
@@ -100,7 +115,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s about %s: %+v", kind, user, b)
 		}
 		heard[kind] = true
-		entry := regexp.MustCompile(`\bentry \d+|audit show \d+`)
+		entry := regexp.MustCompile(`\bentry \d+|audit show \d+|key rm ci \d+`)
 		said := moments.ReplaceAllString(n.hook.body.Data.Subject+"\n\n"+n.hook.body.Data.Text, "MOMENT")
 		said = entry.ReplaceAllStringFunc(said, func(s string) string { return s[:strings.LastIndexByte(s, ' ')] + " N" })
 		fmt.Fprintf(&text, "%s to %s\n\n%s\n\n----\n", kind, strings.Join(to, ", "), said)
@@ -136,6 +151,14 @@ func TestKinds(t *testing.T) {
 	expect(notice.RecoveryBegun, "carol", administrators...)
 	h.do(access.StopRecovery{By: caller(ada.token)})
 	expect(notice.RecoveryStopped, "carol", administrators...)
+
+	// Of bots the webhook hears, and nobody has a mailbox.
+	h.do(access.AddBot{By: caller(ada.token), ID: store.UserID{7}, Handle: "ci", Salt: random32(), Key: &access.BotKey{Key: botKey(t)}})
+	expect(notice.FactorEnrolled, "ci")
+	join := access.JoinToken{Token: random32()}
+	h.do(access.CreateJoin{By: caller(ada.token), Handle: "ci", Join: join})
+	h.do(access.JoinBot{Token: join.Token, Key: access.BotKey{Key: botKey(t)}})
+	expect(notice.FactorEnrolled, "ci")
 
 	session := h.session("carol", code)
 	for _, tc := range []struct {

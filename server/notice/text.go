@@ -34,6 +34,16 @@ func (p *page) factorEnrolled() {
 	if !ok {
 		return
 	}
+	if e.Kind == store.FactorKey {
+		p.about("A new key signs the bot %s in at %s", p.person(), p.n.Name)
+		how := p.actor() + " named it."
+		if e.Join != 0 {
+			how = "It joined with a token that an administrator had made."
+		}
+		p.say("The bot %s has another key since %s. %s Whoever holds it can do what the bot is granted.", p.person(), p.when(), how)
+		p.say("If none of you wants that: vaultpam admin bot ls, and vaultpam admin bot key rm %s %d", p.person(), p.e.Index)
+		return
+	}
 	p.about("A new factor signs %s in at %s", p.person(), p.n.Name)
 	p.say("A factor of the kind %s was enrolled for %s at %s, from %s. Whoever holds it can sign in as you.",
 		e.Kind, p.person(), p.when(), p.source())
