@@ -417,7 +417,7 @@ func (a *applier) targetLabelled(e *store.TargetLabelled) error {
 	if !ok {
 		return errors.New("no such target")
 	}
-	t.Labels = e.Labels
+	t.Labels, t.Labelled = e.Labels, a.entry.Index
 	a.targets = a.targets.set(t.Entry, t)
 	return nil
 }

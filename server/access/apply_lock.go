@@ -32,8 +32,8 @@ func (a *applier) lockAdded(e *store.LockAdded) error {
 	return nil
 }
 
-// lockOut ends what a person has under way: sign-in sessions, and an invitation,
-// which would be a way in again once they are unlocked.
+// lockOut ends what a person or bot has under way: sign-in sessions, and an
+// invitation or a join token, which would be a way in again once they are unlocked.
 func (a *applier) lockOut(user store.UserID) error {
 	u, err := a.mustUser(user)
 	if err != nil {
@@ -44,7 +44,8 @@ func (a *applier) lockOut(user store.UserID) error {
 	}
 	u, _ = a.users.get(user)
 	a.invitations = a.invitations.drop(u.invitation)
-	u.invitation = store.Hash{}
+	a.joins = a.joins.drop(u.join)
+	u.invitation, u.join = store.Hash{}, store.Hash{}
 	a.users = a.users.set(u.ID, u)
 	return nil
 }

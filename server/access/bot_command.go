@@ -72,6 +72,9 @@ func (c CreateJoin) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
+	if err := s.whileLocked(bot); err != nil {
+		return Decision{}, err
+	}
 	e, err := c.Join.event(s, bot.ID, now)
 	if err != nil {
 		return Decision{}, err
@@ -93,6 +96,9 @@ func (c AddBotKey) decide(s State, now store.Millis) (Decision, error) {
 	}
 	bot, err := s.botByHandle(c.Handle)
 	if err != nil {
+		return Decision{}, err
+	}
+	if err := s.whileLocked(bot); err != nil {
 		return Decision{}, err
 	}
 	e, openings, err := c.Key.event(s, bot)

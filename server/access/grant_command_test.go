@@ -110,6 +110,10 @@ func (w *world) lookAtReach(now store.Millis) {
 				if may := len(want.uses) > 0 && !w.model.locked(id, target, store.SessionID{}); slices.Contains(reaches[target], login) != may {
 					w.Fatalf("%s reaches %s as %v", id, known.Name, reaches[target])
 				}
+				u, _ := w.state.User(id)
+				if may := len(want.uses) > 0 && !w.model.locked(id, target, store.SessionID{}); !u.Bot && w.state.Could(u, known, login, now).May() != may {
+					w.Fatalf("%s could log in as %s on %s: %v, the model says %v", id, login, known.Name, !may, may)
+				}
 				w.lookAhead(got, id, known, login, now)
 			}
 		}

@@ -176,9 +176,13 @@ func (s State) whileLocked(u User) error {
 	if !ok {
 		return nil
 	}
+	what := "no invitation"
+	if u.Bot {
+		what = "no key and no token to join with"
+	}
 	return &Refusal{
 		Kind:    Conflict,
-		Message: fmt.Sprintf("%s is locked since %s, and gets no invitation", u.Handle, second(l.Time)),
+		Message: fmt.Sprintf("%s is locked since %s, and gets %s", u.Handle, second(l.Time), what),
 		Hint:    fmt.Sprintf("an administrator unlocks them first: vaultpam unlock user %s", u.Handle),
 	}
 }

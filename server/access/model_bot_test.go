@@ -177,7 +177,7 @@ func (w *world) expectBot(cmd access.Command, at store.Millis) (want, known bool
 		return u != nil && u.bot, c.By.Local
 	case access.AddBotKey:
 		u := named(c.Handle)
-		return u != nil && u.bot && good(c.Key, u), c.By.Local
+		return u != nil && u.bot && good(c.Key, u) && !w.model.locked(w.model.named(c.Handle), 0, store.SessionID{}), c.By.Local
 	case access.RemoveBotKey:
 		u := named(c.Handle)
 		return u != nil && u.bot && u.factors[c.Factor] != nil, c.By.Local
@@ -201,7 +201,7 @@ func (w *world) expectBot(cmd access.Command, at store.Millis) (want, known bool
 				return false, false // which may be free again
 			}
 		}
-		return want, true
+		return want && !w.model.locked(c.User, 0, store.SessionID{}), true
 	}
 	return false, false
 }

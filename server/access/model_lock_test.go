@@ -17,6 +17,9 @@ func (m *model) seeLock(e *store.Entry) {
 		m.locks[e.Index] = v
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User })
 		maps.DeleteFunc(m.invited, func(_ store.Hash, id store.UserID) bool { return id == v.User })
+		if u := m.users[v.User]; u != nil {
+			u.join = nil
+		}
 	case *store.LockRemoved:
 		delete(m.locks, v.Lock)
 	case *store.UserRemoved:

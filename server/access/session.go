@@ -87,7 +87,7 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 	}
 	t, ok := s.TargetByName(name)
 	if !ok {
-		return Standing{}, Target{}, refuse(store.RefusedNoTarget, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+		return Standing{}, Target{}, NoSuchTarget(u, name)
 	}
 	st := s.Standing(user, Touch{x.Touched, now}, t, login, now)
 	if l, ok := s.LockOfTarget(t.Entry); ok && (len(st.Purposes) > 0 || st.touch.Entry != 0) {
@@ -97,6 +97,12 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 		return Standing{}, t, st.refusal(u, name, login)
 	}
 	return st, t, nil
+}
+
+// NoSuchTarget is the refusal for a target that is not registered. It reads as the
+// one for a target that somebody has no grant for.
+func NoSuchTarget(u User, name store.TargetName) *Refusal {
+	return refuse(store.RefusedNoTarget, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
 }
 
 // WantsTouch reports whether a session of a sign-in would start but for a touch of a
@@ -193,11 +199,15 @@ type Reach struct {
 // Reaches returns the targets that a user may reach at a moment, by name. A touch
 // that is missing is no hindrance: it comes with the connection.
 func (s State) Reaches(user store.UserID, now store.Millis) []Reach {
-	if _, locked := s.LockOfUser(user); locked || len(slices.Collect(s.GrantsOf(user))) == 0 {
+	if _, locked := s.LockOfUser(user); locked {
 		return nil
 	}
+	named, chosen := s.aimsOf(user)
 	var reaches []Reach
 	for t := range s.Targets() {
+		if !named[t.Entry] && !slices.ContainsFunc(chosen, func(g store.Selector) bool { return g.Allows(t.Labels) }) {
+			continue
+		}
 		if _, locked := s.LockOfTarget(t.Entry); locked {
 			continue
 		}
@@ -219,4 +229,20 @@ func (s State) Reaches(user store.UserID, now store.Millis) []Reach {
 		}
 	}
 	return reaches
+}
+
+// aimsOf returns the targets that a user's grants name, and the selectors by which
+// others choose.
+func (s State) aimsOf(user store.UserID) (named map[store.Index]bool, chosen []store.Selector) {
+	named = map[store.Index]bool{}
+	for g := range s.GrantsOf(user) {
+		switch {
+		case g.Forbids:
+		case g.Target != 0:
+			named[g.Target] = true
+		default:
+			chosen = append(chosen, g.Targets)
+		}
+	}
+	return named, chosen
 }

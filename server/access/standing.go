@@ -42,7 +42,6 @@ func (x Touch) within(g Grant) bool {
 func (s State) Standing(user store.UserID, x Touch, t Target, login store.Login, now store.Millis) Standing {
 	var st Standing
 	everything := false
-	var forbidden store.Purposes
 	for g := range s.grantsOn(user, t) {
 		if !g.covers(t, login) {
 			st.otherLogin = st.otherLogin || !g.Forbids && g.reaches(t) && g.live(now) && !g.requested()
@@ -55,21 +54,31 @@ func (s State) Standing(user store.UserID, x Touch, t Target, login store.Login,
 			if g.live(now) {
 				st.Guardrails = append(st.Guardrails, g)
 				everything = everything || len(g.For) == 0
-				forbidden = append(forbidden, g.For...)
 			}
 			continue
 		}
 		st.take(g, x, now)
 	}
-	var allowed []store.Use
-	for _, g := range st.Grants {
-		allowed = append(allowed, g.Purposes()...)
-	}
-	if everything || len(allowed) == 0 {
+	if everything {
 		return st
 	}
-	st.Purposes = joined(allowed).Without(forbidden)
+	st.Purposes = union(st.Grants)
+	for _, g := range st.Guardrails {
+		st.Purposes = st.Purposes.Without(g.For) // one by one: each may leave a part of what another takes whole
+	}
 	return st
+}
+
+// union is what grants are for together.
+func union(grants []Grant) store.Purposes {
+	if len(grants) == 1 {
+		return grants[0].Purposes()
+	}
+	var all []store.Use
+	for _, g := range grants {
+		all = append(all, g.Purposes()...)
+	}
+	return joined(all)
 }
 
 // take takes a grant in that covers what is asked.
@@ -149,7 +158,7 @@ func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Re
 	switch {
 	case len(st.Grants) > 0 && len(st.Guardrails) > 0:
 		return refuse(store.RefusedGuardrail, "an administrator sees it: vaultpam explain",
-			"%s on %s is forbidden to %s by guardrail %d", login, name, u.Handle, st.Guardrails[0].Entry)
+			"%s on %s is forbidden to %s by %s", login, name, u.Handle, grantList(st.decisive()))
 	case st.touch.Entry != 0 && u.Bot:
 		return refuse(store.RefusedTouch, "ask an administrator for a grant without a touch",
 			"%s on %s wants a touch of a passkey, and %s is a bot, which can never give one", login, name, u.Handle)
@@ -175,6 +184,21 @@ func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Re
 	// A target that exists and one that does not are refused with one sentence:
 	// what there is, is for those to know who may reach it.
 	return refuse(store.RefusedNoGrant, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+}
+
+// decisive returns the guardrails that forbid everything, or where it takes several
+// for that, all of them.
+func (st Standing) decisive() []Grant {
+	var whole []Grant
+	for _, g := range st.Guardrails {
+		if len(g.For) == 0 {
+			whole = append(whole, g)
+		}
+	}
+	if len(whole) == 0 {
+		return st.Guardrails
+	}
+	return whole
 }
 
 // asks says what a request has to bring.

@@ -193,6 +193,7 @@ type Target struct {
 	Logins   []store.Login
 	Egress   string
 	Labels   store.TargetLabels
+	Labelled store.Index // the entry that gave them, or 0
 
 	Errand store.SessionID // the server's last session on it, or zero
 	Check  Check           // the last one that looked at it; its Entry is 0 where none has

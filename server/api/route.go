@@ -58,6 +58,9 @@ var (
 	RouteRecovery     = Route{"POST", "/v1/recovery", WhoSignedIn, "new recovery codes in place of those before"}                                         // RecoveryRequest → RecoveryResponse
 	RouteRenew        = Route{"POST", "/v1/recovery/invitation", WhoSignedIn, "an invitation to enrol another authenticator, after a recovery code"}      // → RenewResponse
 	RouteTargets      = Route{"GET", "/v1/targets", WhoAlsoBots, "the targets that the caller may reach"}                                                 // → []Target
+	RouteExplain      = Route{"GET", "/v1/explain", WhoAlsoBots, "whether the caller may log in; ?login= target="}                                        // → Explanation
+	RouteExplainFor   = Route{"GET", "/v1/audit/explain", WhoReader, "whether somebody may log in; ?user= login= target="}                                // → Explanation
+	RouteWhoCould     = Route{"GET", "/v1/audit/who-could", WhoReader, "who could reach a target, or what a user; ?target= user= at= why="}               // → WhoCould
 	RouteEntries      = Route{"GET", "/v1/entries", WhoReader, "entries; ?type= user= target= since= until= limit= before="}                              // → EntriesResponse
 	RouteEntry        = Route{"GET", "/v1/entries/{index}", WhoReader, "one entry with its proof; ?size= proves it at that size"}                         // → EntryResponse
 	RouteRaw          = Route{"GET", "/v1/raw", WhoReader, "stored bytes; ?from= limit="}                                                                 // → RawResponse
@@ -116,6 +119,7 @@ func Routes() []Route {
 		RouteConfirm, RouteConfirmWait, RouteConfirmCode, RouteFactors, RouteFactorName, RouteFactorRemove,
 		RouteSignIns, RouteSignInEnd,
 		RouteSignOut, RouteStatus, RouteCertificate, RouteRecovery, RouteRenew, RouteTargets,
+		RouteExplain, RouteExplainFor, RouteWhoCould,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
 		RouteUserSSO, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
