@@ -78,6 +78,7 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteGrants, n.grants),
 		on(n, api.RouteGrantAdd, n.addGrant),
 		on(n, api.RouteGrantRemove, n.removeGrant),
+		on(n, api.RouteAccess, n.changeAccess),
 	}
 }
 

@@ -85,6 +85,7 @@ var (
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
+	RouteAccess       = Route{"POST", "/v1/admin/access", WhoAdministrator, "change groups, labels, grants and guardrails: all of it or nothing"}         // AccessRequest → AccessResponse
 
 	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
 	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
@@ -104,7 +105,7 @@ func Routes() []Route {
 		RouteUserSSO, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
-		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove,
+		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove, RouteAccess,
 		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
 	}
 }
