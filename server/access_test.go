@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,10 +29,10 @@ func TestChangeAccess(t *testing.T) {
 		{Do: api.VerbAddGrant, Grant: &api.Grant{Group: "ops", Targets: "*", Forbids: true, For: "direct"}},
 		{Do: api.VerbAddGrant, Grant: &api.Grant{Group: "ops", Targets: "*", Logins: []string{"root"}}},
 	}
-	bad := append(good[:4:4],
-		api.AccessChange{Do: api.VerbLabel, Target: "db9", Labels: "env=prod"},
-		api.AccessChange{Do: api.VerbAddGrant, Grant: &api.Grant{User: "ada", Targets: "*", Logins: []string{"root"}}},
-	)
+	bad := slices.Concat(good, []api.AccessChange{
+		{Do: api.VerbLabel, Target: "db9", Labels: "env=prod"},
+		{Do: api.VerbAddGrant, Grant: &api.Grant{User: "ada", Targets: "*", Logins: []string{"root"}}},
+	})
 	if r := ask(api.AccessRequest{Changes: good, DryRun: true}); r.Done || len(r.Refused) > 0 || groups() != 0 {
 		t.Errorf("a dry run: %+v, and %d groups", r, groups())
 	}

@@ -182,7 +182,7 @@ func registered(ctx context.Context, c *client.Client) ([]inventory.Registered, 
 
 // readInventory reads both files and says which lines of them it left out.
 func (a *app) readInventory(flags importFlags) ([]inventory.Target, error) {
-	data, err := a.readBounded(flags.inventory)
+	data, err := a.readBounded(flags.inventory, inventory.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
@@ -218,7 +218,7 @@ func (a *app) readInventory(flags importFlags) ([]inventory.Target, error) {
 // there is none, and none was named, no host has one.
 func (a *app) attachKnown(flags importFlags, targets []inventory.Target) error {
 	path := flags.known
-	data, err := a.readBounded(path)
+	data, err := a.readBounded(path, inventory.MaxSize)
 	if flags.standard && errors.Is(err, os.ErrNotExist) {
 		a.say("there is no %s; name the file with the hosts' keys with --known-hosts", client.Clean(path))
 		return nil
@@ -237,16 +237,16 @@ func (a *app) attachKnown(flags importFlags, targets []inventory.Target) error {
 	return nil
 }
 
-// readBounded reads a file, or standard input, up to a byte more than what its
-// reader accepts.
-func (a *app) readBounded(path string) ([]byte, error) {
+// readBounded reads a file, or standard input, up to a byte more than the bytes
+// that its reader accepts.
+func (a *app) readBounded(path string, most int64) ([]byte, error) {
 	if path == "-" {
-		return io.ReadAll(io.LimitReader(a.Stdin, inventory.MaxSize+1))
+		return io.ReadAll(io.LimitReader(a.Stdin, most+1))
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, inventory.MaxSize+1))
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
