@@ -1,7 +1,10 @@
 package accessfile_test
 
 import (
+	"flag"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -140,7 +143,7 @@ func (s *served) covered(t *rapid.T, user string, target api.TargetDetail, login
 // reach before and will not in the end; and another run ends where this one would
 // have. Groups are such that grants are about or guardrails, and not both.
 func TestStepsOpenNothingInBetween(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, 200, 100_000, func(t *rapid.T) {
 		s := serve(t, drawCompany(t, "have"))
 		want := drawCompany(t, "want")
 		before := s.reach(t)
@@ -184,7 +187,7 @@ func (s *served) opensNothing(t *rapid.T, step accessfile.Step, before, end map[
 
 // What the server refuses holds back what would open more than the whole.
 func TestHeldOpensNothing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	check(t, 200, 100_000, func(t *rapid.T) {
 		s := serve(t, drawCompany(t, "have"))
 		want := drawCompany(t, "want")
 		before, end := s.reach(t), serve(t, want).reach(t)
@@ -207,6 +210,26 @@ func TestHeldOpensNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// check is rapid.Check with a number of rounds: few by default, all in the
+// campaign.
+func check(t *testing.T, few, all int, property func(*rapid.T)) {
+	t.Helper()
+	if os.Getenv("VAULTPAM_CAMPAIGN") == "1" {
+		few = all
+	}
+	checks := flag.Lookup("rapid.checks")
+	before := checks.Value.String()
+	if err := checks.Value.Set(strconv.Itoa(few)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := checks.Value.Set(before); err != nil {
+			t.Error(err)
+		}
+	}()
+	rapid.Check(t, property)
 }
 
 // drawCompany draws a file with two groups that grants are about, and one that a
