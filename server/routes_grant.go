@@ -35,41 +35,47 @@ func wireGrant(s access.State, g access.Grant) api.Grant {
 }
 
 func (n *Node) addGrant(ctx context.Context, c call, q api.Grant) (api.Grant, error) {
-	from, err := moment("from", q.From)
+	cmd, err := grantCommand(c, q)
 	if err != nil {
 		return api.Grant{}, err
-	}
-	until, err := moment("until", q.Until)
-	if err != nil {
-		return api.Grant{}, err
-	}
-	if q.Request != 0 || q.Base != 0 {
-		return api.Grant{}, api.NewError(api.KindInvalid, "vaultpam request", "a grant that answers a request comes of the request alone")
-	}
-	var cmd access.Command
-	if q.Forbids {
-		if q.Conditions != (api.Conditions{}) {
-			return api.Grant{}, api.NewError(api.KindInvalid, "leave them out", "a guardrail has no conditions")
-		}
-		cmd = access.AddGuardrail{
-			By: c.caller, User: store.Handle(q.User), Group: store.GroupName(q.Group), Target: store.TargetName(q.Target), Targets: q.Targets,
-			Logins: q.Logins, From: from, Until: until, For: q.For, Hours: q.Hours,
-		}
-	} else {
-		w := q.Conditions
-		cmd = access.AddGrant{
-			By: c.caller, User: store.Handle(q.User), Group: store.GroupName(q.Group), Target: store.TargetName(q.Target), Targets: q.Targets,
-			Logins: q.Logins, From: from, Until: until, For: q.For, Hours: q.Hours, Approvers: store.GroupName(w.Approvers),
-			Conditions: store.Conditions{
-				Reason: w.Reason, Ticket: store.TicketPattern(w.Ticket), Approvals: w.Approvals, Passkey: w.Passkey, Longest: w.Longest,
-			},
-		}
 	}
 	r, err := n.ledger.Do(ctx, cmd)
 	if err != nil {
 		return api.Grant{}, err
 	}
 	return wireGrant(n.ledger.State(), access.NewGrant(r.First, r.Events[0].(*store.GrantAdded))), nil
+}
+
+// grantCommand adds a grant, or a guardrail.
+func grantCommand(c call, q api.Grant) (access.Command, error) {
+	from, err := moment("from", q.From)
+	if err != nil {
+		return nil, err
+	}
+	until, err := moment("until", q.Until)
+	if err != nil {
+		return nil, err
+	}
+	if q.Request != 0 || q.Base != 0 {
+		return nil, api.NewError(api.KindInvalid, "vaultpam request", "a grant that answers a request comes of the request alone")
+	}
+	if q.Forbids {
+		if q.Conditions != (api.Conditions{}) {
+			return nil, api.NewError(api.KindInvalid, "leave them out", "a guardrail has no conditions")
+		}
+		return access.AddGuardrail{
+			By: c.caller, User: store.Handle(q.User), Group: store.GroupName(q.Group), Target: store.TargetName(q.Target), Targets: q.Targets,
+			Logins: q.Logins, From: from, Until: until, For: q.For, Hours: q.Hours,
+		}, nil
+	}
+	w := q.Conditions
+	return access.AddGrant{
+		By: c.caller, User: store.Handle(q.User), Group: store.GroupName(q.Group), Target: store.TargetName(q.Target), Targets: q.Targets,
+		Logins: q.Logins, From: from, Until: until, For: q.For, Hours: q.Hours, Approvers: store.GroupName(w.Approvers),
+		Conditions: store.Conditions{
+			Reason: w.Reason, Ticket: store.TicketPattern(w.Ticket), Approvals: w.Approvals, Passkey: w.Passkey, Longest: w.Longest,
+		},
+	}, nil
 }
 
 // moment is a time of a request. In an entry 0 means that there is none, so that

@@ -93,6 +93,7 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteLocks, n.locks),
 		on(n, api.RouteLock, n.addLock),
 		on(n, api.RouteUnlock, n.removeLock),
+		on(n, api.RouteAccess, n.changeAccess),
 	}
 }
 

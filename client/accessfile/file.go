@@ -36,14 +36,26 @@ func Sections() []Section {
 	return []Section{SectionGroups, SectionTargets, SectionGrants, SectionGuardrails}
 }
 
+// A Place is where something stands, in a file or on a server. It is no part of
+// what is said there.
+type Place struct {
+	Line   int    // of the file; 0 on a server
+	Called string // what the file calls the rule that an item of a plan is from
+	ID     uint64 // of the grant or guardrail, on a server
+	// Requested are the grants that answer requests by this one. They go with it.
+	Requested []uint64
+}
+
 // A Group is a named set of people.
 type Group struct {
+	Place
 	Name    store.GroupName
 	Members []store.Handle
 }
 
 // A Target is the labels of a registered target.
 type Target struct {
+	Place
 	Name   store.TargetName
 	Labels store.TargetLabels
 }
@@ -51,8 +63,9 @@ type Target struct {
 // A Rule is what grants and guardrails have in common. Targets are named or
 // selected, never both. A From or Until of 0 is none.
 type Rule struct {
-	// Name tells a rule from the others in the plan of a change. A rule without
-	// one is what it says: changed, it is another.
+	Place
+	// Name is what the file calls a rule, for those who read the file and its plan.
+	// The server keeps none.
 	Name    string
 	Subject Subject
 	Targets []store.TargetName

@@ -16,6 +16,8 @@ type Item interface {
 	// key tells an item from the others of its section.
 	key() string
 	section() Section
+	// Stands returns where it stands.
+	Stands() Place
 }
 
 var (
@@ -24,6 +26,9 @@ var (
 	_ Item = Grant{}
 	_ Item = Guardrail{}
 )
+
+// Stands returns the place itself.
+func (p Place) Stands() Place { return p }
 
 func (Group) section() Section     { return SectionGroups }
 func (Target) section() Section    { return SectionTargets }

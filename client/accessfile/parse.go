@@ -46,8 +46,25 @@ func Parse(data []byte) (File, error) {
 	if len(r.errs) > 0 {
 		return File{}, r.err()
 	}
+	f.place(root)
 	f.normal()
 	return f, nil
+}
+
+// place notes the lines of items that are in the file's order.
+func (f *File) place(root *yaml.Node) {
+	for i := range f.Groups {
+		f.Groups[i].Line = lineOf(root, SectionGroups, i)
+	}
+	for i := range f.Targets {
+		f.Targets[i].Line = lineOf(root, SectionTargets, i)
+	}
+	for i := range f.Grants {
+		f.Grants[i].Line = lineOf(root, SectionGrants, i)
+	}
+	for i := range f.Guardrails {
+		f.Guardrails[i].Line = lineOf(root, SectionGuardrails, i)
+	}
 }
 
 // document reads the one document and refuses what would make a line of it mean

@@ -3,6 +3,10 @@ package accessfile
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vaultpam/vaultpam/store"
 )
 
 // An Action is what a change does.
@@ -14,12 +18,14 @@ const (
 	Remove Action = "remove"
 )
 
-// A Change is one step of a plan. Have is nil where something is added, Want
-// where it is removed; where both are there they have the same name and type.
+// A Change is one line of a plan. Have is nil where something is added, Want where
+// it is removed; where both are there they are a group or a target of one name.
 type Change struct {
 	Action Action
 	Have   Item
 	Want   Item
+	// guarded says that a guardrail is against the group, now or in the end.
+	guarded bool
 }
 
 // Section returns the section that the change is in.
@@ -30,59 +36,126 @@ func (c Change) Section() Section {
 	return c.Have.section()
 }
 
-// String shows the change on one line, or on two where something is changed.
+// String shows the change on one line, with the line of the file and what it calls
+// the rule, or with the ID of the grant that goes and of those that go with it.
 func (c Change) String() string {
 	switch c.Action {
 	case Add:
-		return "+ " + c.Want.String()
+		return "+ " + c.Want.String() + stands(c.Want.Stands())
 	case Remove:
-		return "- " + c.Have.String()
+		return "- " + c.Have.String() + stands(c.Have.Stands())
 	}
-	return "- " + c.Have.String() + "\n+ " + c.Want.String()
+	at := stands(c.Want.Stands())
+	if g, ok := c.Want.(Group); ok {
+		come, leave := c.members()
+		return fmt.Sprintf("~ group %s:%s%s%s", g.Name, each(" +", come), each(" -", leave), at)
+	}
+	want, have := c.Want.(Target), c.Have.(Target)
+	return fmt.Sprintf("~ %s, instead of %s%s", want, orNone(have.Labels.String()), at)
+}
+
+func stands(p Place) string {
+	var parts []string
+	if p.Called != "" {
+		parts = append(parts, p.Called)
+	}
+	if p.Line != 0 {
+		parts = append(parts, fmt.Sprintf("line %d", p.Line))
+	}
+	if p.ID != 0 {
+		parts = append(parts, fmt.Sprintf("ID %d", p.ID))
+	}
+	if len(p.Requested) > 0 {
+		parts = append(parts, fmt.Sprintf("with what was requested by it: %s", strings.Trim(fmt.Sprint(p.Requested), "[]")))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "  (" + strings.Join(parts, ", ") + ")"
+}
+
+func each(sign string, handles []store.Handle) string {
+	var b strings.Builder
+	for _, h := range handles {
+		b.WriteString(sign + string(h))
+	}
+	return b.String()
+}
+
+// members returns who comes into the group of a change and who leaves it.
+func (c Change) members() (come, leave []store.Handle) {
+	var had []store.Handle
+	if have, ok := c.Have.(Group); ok {
+		had = have.Members
+	}
+	want, _ := c.Want.(Group)
+	for _, h := range want.Members {
+		if !slices.Contains(had, h) {
+			come = append(come, h)
+		}
+	}
+	for _, h := range had {
+		if !slices.Contains(want.Members, h) {
+			leave = append(leave, h)
+		}
+	}
+	return come, leave
 }
 
 // Plan returns what has to be done so that what is there becomes what is wanted,
 // nothing where it is already so. Have is everything that is on the server, with
-// every registered target and its labels; want is a file. Sections that the file
-// does not manage have no changes, and neither have targets that it does not name.
+// every registered target and its labels, as FromServer has it; want is a file.
+// Sections that the file does not manage have no changes, and neither have targets
+// that it does not name.
 //
-// The order is one in which each step can be taken when those before it are, with
-// what only narrows first and what only widens last: grants go, groups and
-// guardrails come, guardrails, members, labels and grants change, grants come,
-// guardrails go, groups go. A change of members or labels narrows for some and
-// widens for others, so a plan that is broken off in the middle may have opened
-// what the whole of it would not: whoever carries it out does so in one batch.
+// A rule is compared by what it says, target by target: the server knows no names
+// of rules, and a grant there is of one target or of a selector. So a rule that was
+// changed is one that comes and one that goes. Rules that say the same twice, on
+// the server or in the file, are one.
 //
-// It fails where the file names a target that is not registered.
+// The order is that of Steps. It fails where the file names a target that is not
+// registered, or a bot.
 func Plan(have, want File) ([]Change, error) {
-	grants := differences(want.IsManaged(SectionGrants), have.Grants, want.Grants)
-	guardrails := differences(want.IsManaged(SectionGuardrails), have.Guardrails, want.Guardrails)
+	grants := differences(want.IsManaged(SectionGrants), grantAtoms(have.Grants), grantAtoms(want.Grants))
+	guardrails := differences(want.IsManaged(SectionGuardrails), guardrailAtoms(have.Guardrails), guardrailAtoms(want.Guardrails))
 	groups := differences(want.IsManaged(SectionGroups), have.Groups, want.Groups)
 	targets := differences(want.IsManaged(SectionTargets), have.Targets, want.Targets)
 	var errs []error
-	var labels []Change
-	for _, c := range targets {
-		switch c.Action {
-		case Add:
-			errs = append(errs, fmt.Errorf("there is no target %s: register it first, then label it", c.Want.key()))
-		case Modify:
-			labels = append(labels, c)
+	for _, c := range only(Add, targets) {
+		errs = append(errs, fmt.Errorf("line %d: there is no target %s: register it first, then label it", c.Want.Stands().Line, c.Want.key()))
+	}
+	for _, c := range append(only(Add, grants), only(Add, guardrails)...) {
+		if s := subjectOf(c.Want); s.Kind == SubjectBot {
+			errs = append(errs, fmt.Errorf("line %d: %s: this version has no bots yet; a user whose key a machine holds is user:HANDLE", c.Want.Stands().Line, s))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	for i := range groups {
+		name := itemOf(groups[i]).key()
+		against := func(g Guardrail) bool { return g.Subject == Subject{Kind: SubjectGroup, Name: name} }
+		groups[i].guarded = slices.ContainsFunc(have.Guardrails, against) || slices.ContainsFunc(want.Guardrails, against)
+	}
 	var plan []Change
-	plan = append(plan, only(Remove, grants)...)
 	plan = append(plan, only(Add, groups)...)
 	plan = append(plan, only(Add, guardrails)...)
-	plan = append(plan, only(Modify, guardrails)...)
+	plan = append(plan, only(Remove, grants)...)
 	plan = append(plan, only(Modify, groups)...)
-	plan = append(plan, labels...)
-	plan = append(plan, only(Modify, grants)...)
+	plan = append(plan, only(Modify, targets)...)
 	plan = append(plan, only(Add, grants)...)
 	plan = append(plan, only(Remove, guardrails)...)
 	return append(plan, only(Remove, groups)...), nil
+}
+
+func subjectOf(rule Item) Subject {
+	switch r := rule.(type) {
+	case Grant:
+		return r.Subject
+	case Guardrail:
+		return r.Subject
+	}
+	return Subject{}
 }
 
 func only(a Action, changes []Change) []Change {
@@ -95,9 +168,7 @@ func only(a Action, changes []Change) []Change {
 	return found
 }
 
-// differences compares items of one section, which have one order each, by their
-// keys. Of items with the same key in have, which a file can't hold but a server
-// may, one stays.
+// differences compares items of one section by their keys.
 func differences[T Item](managed bool, have, want []T) []Change {
 	if !managed {
 		return nil
@@ -111,7 +182,7 @@ func differences[T Item](managed bool, have, want []T) []Change {
 	for _, h := range have {
 		w, ok := wanted[h.key()]
 		switch {
-		case !ok || there[h.key()]:
+		case !ok:
 			changes = append(changes, Change{Action: Remove, Have: h})
 		case w.String() != h.String():
 			changes = append(changes, Change{Action: Modify, Have: h, Want: w})
@@ -122,6 +193,7 @@ func differences[T Item](managed bool, have, want []T) []Change {
 		if !there[w.key()] {
 			changes = append(changes, Change{Action: Add, Want: w})
 		}
+		there[w.key()] = true
 	}
 	return changes
 }

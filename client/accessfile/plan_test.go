@@ -10,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/vaultpam/vaultpam/client/accessfile"
-	"github.com/vaultpam/vaultpam/store"
 )
 
 // everythingManaged is the head of what an export would be.
@@ -31,37 +30,34 @@ func TestPlan(t *testing.T) {
 	tests := []struct{ name, want, plan string }{
 		{"the same", there, ""},
 		{"the same, of which a part is managed", "version: 1\nmanages: [groups]\ngroups: {old: [dana], ops: [carol, bob]}\n", ""},
+		{"other names for the same", "version: 1\nmanages: [guardrails]\nguardrails:\n- {name: other, against: everyone, select: '*', forbid: [direct]}\n", ""},
 		{"nothing is left", all, `
-- grant user:dana as www on web1 for shell
-- grant ops: group:ops as root on db1 for shell
-- guardrail no-direct: everyone as any login on {*} forbids direct
-- group old: dana
-- group ops: bob, carol`},
-		{"what is not managed stays", "version: 1\nmanages: [guardrails]\n", "\n- guardrail no-direct: everyone as any login on {*} forbids direct"},
+- grant group:ops as root on db1 for shell  (ops, line 7)
+- grant user:dana as www on web1 for shell  (line 8)
+- guardrail everyone as any login on {*} forbids direct  (no-direct, line 10)
+- group old: dana  (line 4)
+- group ops: bob, carol  (line 4)`},
+		{"what is not managed stays", "version: 1\nmanages: [guardrails]\n", "\n- guardrail everyone as any login on {*} forbids direct  (no-direct, line 10)"},
 		{"targets that are not named stay", "version: 1\nmanages: [targets]\ntargets: {db2: {env: prod}}\n", `
-- target db2: none
-+ target db2: env=prod`},
+~ target db2: env=prod, instead of none  (line 3)`},
 		{"narrow first, widen last", all + `
 groups: {ops: [bob, dana], new: [carol]}
 targets: {db1: {env: dev}}
 grants:
-- {name: ops, to: "group:ops", targets: [db1], logins: [root], for: [shell, exec]}
+- {name: ops, to: "group:ops", targets: [db1, db2], logins: [root], for: [shell]}
 - {to: "group:new", targets: [web1], logins: [www], for: [shell]}
 guardrails:
 - {name: frozen, against: "group:new", targets: [db1], forbid: [everything]}
 `, `
-- grant user:dana as www on web1 for shell
-+ group new: carol
-+ guardrail frozen: group:new as any login on db1 forbids everything
-- group ops: bob, carol
-+ group ops: bob, dana
-- target db1: env=prod
-+ target db1: env=dev
-- grant ops: group:ops as root on db1 for shell
-+ grant ops: group:ops as root on db1 for shell; exec
-+ grant group:new as www on web1 for shell
-- guardrail no-direct: everyone as any login on {*} forbids direct
-- group old: dana`},
++ group new: carol  (line 4)
++ guardrail group:new as any login on db1 forbids everything  (frozen, line 10)
+- grant user:dana as www on web1 for shell  (line 8)
+~ group ops: +dana -carol  (line 4)
+~ target db1: env=dev, instead of env=prod  (line 5)
++ grant group:new as www on web1 for shell  (line 8)
++ grant group:ops as root on db2 for shell  (ops, line 7)
+- guardrail everyone as any login on {*} forbids direct  (no-direct, line 10)
+- group old: dana  (line 4)`},
 	}
 	for _, tt := range tests {
 		plan, err := accessfile.Plan(parse(t, there), parse(t, tt.want))
@@ -72,35 +68,30 @@ guardrails:
 		for _, c := range plan {
 			got.WriteString("\n" + c.String())
 		}
-		// Removals of one kind have no order of their own.
-		if diff := cmp.Diff(sortRemovals(tt.plan), sortRemovals(got.String())); diff != "" {
+		if diff := cmp.Diff(tt.plan, got.String()); diff != "" {
 			t.Errorf("%s:\n%s", tt.name, diff)
 		}
 	}
-	_, err := accessfile.Plan(parse(t, there), parse(t, "version: 1\nmanages: [targets]\ntargets: {db9: {env: prod}}\n"))
-	if err == nil || !strings.Contains(err.Error(), "there is no target db9") {
-		t.Errorf("a target that is not registered: %v", err)
-	}
-}
-
-// sortRemovals sorts neighbouring lines that remove grants.
-func sortRemovals(plan string) string {
-	lines := strings.Split(plan, "\n")
-	for i := 1; i < len(lines); i++ {
-		if strings.HasPrefix(lines[i], "- grant") && strings.HasPrefix(lines[i-1], "- grant") && lines[i] < lines[i-1] {
-			lines[i], lines[i-1] = lines[i-1], lines[i]
+	for file, want := range map[string]string{
+		"version: 1\nmanages: [targets]\ntargets: {db9: {env: prod}}\n":                                                 "line 3: there is no target db9",
+		"version: 1\nmanages: [grants]\ngrants:\n- {to: 'bot:ci', targets: [db1], logins: [root], for: [shell]}\n":      "line 4: bot:ci",
+		"version: 1\nmanages: [guardrails]\nguardrails:\n- {against: 'bot:ci', targets: [db1], forbid: [everything]}\n": "line 4: bot:ci",
+	} {
+		if plan, err := accessfile.Plan(parse(t, there), parse(t, file)); err == nil || !strings.Contains(err.Error(), want) || plan != nil {
+			t.Errorf("%s: %v, want %q", file, err, want)
 		}
 	}
-	return strings.Join(lines, "\n")
 }
 
-// A server may hold two grants that say the same; a file says it once.
-func TestPlanRemovesRepetitions(t *testing.T) {
+// A server may hold two grants that say the same. They stay, or go, together.
+func TestPlanOfRepetitions(t *testing.T) {
 	f := parse(t, there)
 	twice := f
 	twice.Grants = append(slices.Clone(f.Grants), f.Grants[1])
-	plan, err := accessfile.Plan(twice, f)
-	if err != nil || len(plan) != 1 || plan[0].Action != accessfile.Remove || plan[0].Section() != accessfile.SectionGrants {
+	if plan, err := accessfile.Plan(twice, f); err != nil || len(plan) != 0 {
+		t.Errorf("%v, %v", plan, err)
+	}
+	if plan, err := accessfile.Plan(twice, parse(t, "version: 1\nmanages: [grants]\n")); err != nil || len(plan) != 3 {
 		t.Errorf("%v, %v", plan, err)
 	}
 }
@@ -154,58 +145,6 @@ func drawFile(t *rapid.T, name string, sections []accessfile.Section, targets fu
 	return f
 }
 
-// carryOut does what a plan says, and fails where a step can't be taken.
-func carryOut(t *rapid.T, have accessfile.File, plan []accessfile.Change) accessfile.File {
-	for _, c := range plan {
-		switch c.Section() {
-		case accessfile.SectionGroups:
-			have.Groups = step(t, have.Groups, c)
-			for _, g := range have.Grants {
-				if c.Action == accessfile.Remove && g.Subject.String() == "group:"+string(c.Have.(accessfile.Group).Name) {
-					t.Fatalf("%v goes while there is %v", c.Have, g)
-				}
-			}
-		case accessfile.SectionTargets:
-			have.Targets = step(t, have.Targets, c)
-		case accessfile.SectionGrants:
-			have.Grants = step(t, have.Grants, c)
-			if c.Action != accessfile.Remove && c.Want.(accessfile.Grant).Subject.Kind == accessfile.SubjectGroup &&
-				!slices.ContainsFunc(have.Groups, func(g accessfile.Group) bool { return string(g.Name) == c.Want.(accessfile.Grant).Subject.Name }) {
-				t.Fatalf("%v comes before its group", c.Want)
-			}
-		case accessfile.SectionGuardrails:
-			have.Guardrails = step(t, have.Guardrails, c)
-		}
-	}
-	return have
-}
-
-// step takes out what was there, which has to be, and puts in what is wanted.
-func step[T accessfile.Item](t *rapid.T, have []T, c accessfile.Change) []T {
-	next := slices.Clone(have)
-	if c.Have != nil {
-		i := slices.IndexFunc(next, func(x T) bool { return x.String() == c.Have.String() })
-		if i < 0 {
-			t.Fatalf("%v is not there", c.Have)
-		}
-		next = slices.Delete(next, i, i+1)
-	}
-	if c.Want != nil {
-		next = append(next, c.Want.(T))
-	}
-	return next
-}
-
-// lines says all of a section, whatever its order.
-func lines[T accessfile.Item](items []T) []string {
-	var all []string
-	for _, i := range items {
-		all = append(all, i.String())
-	}
-	slices.Sort(all)
-	return all
-}
-
 // After the plan it is as the file says, what is not managed is as it was, and
 // planning again finds nothing to do.
 func TestPlanProperties(t *testing.T) {
@@ -216,33 +155,50 @@ func TestPlanProperties(t *testing.T) {
 		if !want.IsManaged(accessfile.SectionGrants) && want.IsManaged(accessfile.SectionGroups) {
 			have.Grants = nil // whose groups would go: the server refuses that, the plan can't know
 		}
-		plan, err := accessfile.Plan(have, want)
+		s := serve(t, have)
+		had := s.file(t)
+		plan, err := accessfile.Plan(had, want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		after := carryOut(t, have, plan)
-		expect := func(s accessfile.Section, got, had, wanted []string) {
-			if !want.IsManaged(s) {
-				wanted = had
+		s.take(t, accessfile.Steps(plan))
+		after := s.file(t)
+		for _, section := range accessfile.Sections() {
+			wanted := had
+			if want.IsManaged(section) && section != accessfile.SectionTargets {
+				wanted = want
 			}
-			if !slices.Equal(got, wanted) {
-				t.Fatalf("%s: %q, want %q, by %v", s, got, wanted, plan)
+			if section == accessfile.SectionTargets {
+				wanted = labelled(had, want)
 			}
-		}
-		expect(accessfile.SectionGroups, lines(after.Groups), lines(have.Groups), lines(want.Groups))
-		expect(accessfile.SectionGrants, lines(after.Grants), lines(have.Grants), lines(want.Grants))
-		expect(accessfile.SectionGuardrails, lines(after.Guardrails), lines(have.Guardrails), lines(want.Guardrails))
-		labels := map[store.TargetName]string{}
-		for _, target := range append(slices.Clone(have.Targets), want.Targets...) {
-			labels[target.Name] = target.String()
-		}
-		for _, target := range after.Targets {
-			if target.String() != labels[target.Name] {
-				t.Fatalf("%v, want %s", target, labels[target.Name])
+			got, err := accessfile.Export(after, []accessfile.Section{section})
+			if err != nil {
+				t.Fatal(err)
+			}
+			as, err := accessfile.Parse(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A plan is also how files are compared, whatever their rules are called.
+			if diff, err := accessfile.Plan(wanted, as); err != nil || len(diff) > 0 {
+				t.Fatalf("%s is not as it should be: %v, %v", section, diff, err)
 			}
 		}
 		if again, err := accessfile.Plan(after, want); err != nil || len(again) > 0 {
 			t.Fatalf("a second plan: %v, %v", again, err)
 		}
 	})
+}
+
+// labelled is what a server has, with the labels of the targets that a file names.
+func labelled(have, want accessfile.File) accessfile.File {
+	have.Targets = slices.Clone(have.Targets)
+	for i, target := range have.Targets {
+		for _, w := range want.Targets {
+			if w.Name == target.Name {
+				have.Targets[i] = w
+			}
+		}
+	}
+	return have
 }

@@ -34,7 +34,7 @@ func Write(f File) ([]byte, error) {
 	add(root, "manages", flow(f.Manages))
 	writeSection(root, f, "Groups: NAME: [HANDLE, …]", groups(f.Groups))
 	writeSection(root, f, "Labels of targets, of those named here: TARGET: {KEY: VALUE, …}", targets(f.Targets))
-	writeSection(root, f, "Grants allow. One with a name keeps it when it is changed.", rules(f.Grants, SectionGrants, grant))
+	writeSection(root, f, "Grants allow. A name is the file's own; the server keeps none.", rules(f.Grants, SectionGrants, grant))
 	writeSection(root, f, "Guardrails forbid, whatever grants say.", rules(f.Guardrails, SectionGuardrails, guardrail))
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)

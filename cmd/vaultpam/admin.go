@@ -10,5 +10,6 @@ func (a *app) adminCommand() *cobra.Command {
 			a.targetCheckCommand(), a.targetCloseCommand()),
 		group("recovery", "the recovery of an administrator", a.adminRecoveryShowCommand(), a.adminRecoveryStopCommand()),
 		group("grant", "who may reach what", a.grantAddCommand(), a.grantForbidCommand(), a.grantLsCommand(), a.grantRmCommand()),
+		a.exportCommand(), a.applyCommand(),
 	)
 }

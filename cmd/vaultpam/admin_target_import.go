@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,8 @@ func (a *app) targetImportCommand() *cobra.Command {
 		Long: `admin target import reads an Ansible inventory (INI, YAML, or what ansible-inventory
 --list prints; - is standard input), shows what would become of each host, and
 asks once before it registers those that are new.
+
+The groups of a host become its labels, each as GROUP=yes.
 
 The keys to pin come from a known_hosts file and from nowhere else: no host is
 asked for them. A host whose key is not known there, or is revoked, is skipped,
@@ -90,11 +93,11 @@ func (a *app) targetImport(ctx context.Context, flags importFlags) error {
 	if err != nil {
 		return err
 	}
-	have, err := registered(ctx, n.client)
+	have, labels, err := registered(ctx, n.client)
 	if err != nil {
 		return err
 	}
-	plan := importPlan{proposals: inventory.Plan(targets, have), knownHosts: flags.known}
+	plan := importPlan{proposals: inventory.Plan(targets, have), knownHosts: flags.known, labels: labels}
 	if err := a.showImport(plan, flags); err != nil {
 		return err
 	}
@@ -107,7 +110,7 @@ func (a *app) targetImport(ctx context.Context, flags importFlags) error {
 		a.say("this was a dry run: nothing was registered")
 		return nil
 	case !flags.yes:
-		ok, err := a.confirm(ctx, fmt.Sprintf("register %s with these host keys?", counted(len(fresh), "target")))
+		ok, err := a.confirm(ctx, fmt.Sprintf("register %s with these host keys and labels?", counted(len(fresh), "target")))
 		if errors.Is(err, errNoTerminal) {
 			return withHint(err, "in a script: --dry-run to see the plan, then --yes")
 		}
@@ -121,15 +124,16 @@ func (a *app) targetImport(ctx context.Context, flags importFlags) error {
 	return a.register(ctx, n, fresh, flags.egress)
 }
 
-// register adds targets one after the other: each is an entry of its own. What
-// the server refuses about one of them does not keep the others out.
+// register adds targets one after the other, and labels each as soon as it is
+// there. What the server refuses about one of them does not keep the others out.
+// Where the process dies before a label, the next run says so: a host without
+// labels is opened by no grant for labels that it might get.
 func (a *app) register(ctx context.Context, n *node, fresh []inventory.Proposal, egress string) error {
 	var last error
 	added := 0
 	for _, p := range fresh {
 		_, err := n.client.AddTarget(ctx, addRequest(p, egress))
-		var refused *api.Error
-		if errors.As(err, &refused) && (refused.Kind == api.KindInvalid || refused.Kind == api.KindConflict) {
+		if ofThisAlone(err) {
 			last = fmt.Errorf("registering %s: %w", p.Name, err)
 			a.warn(last)
 			continue
@@ -139,13 +143,37 @@ func (a *app) register(ctx context.Context, n *node, fresh []inventory.Proposal,
 		}
 		added++
 		a.say("added %s; users reach it as %s.%s", p.Name, p.Name, n.settings.Suffix)
+		if len(p.Labels) == 0 {
+			continue
+		}
+		err = n.client.LabelTarget(ctx, p.Name, p.Labels.String())
+		if ofThisAlone(err) {
+			last = fmt.Errorf("labelling %s: %w", p.Name, err)
+			a.warn(last)
+			continue
+		}
+		if err != nil {
+			return withHint(fmt.Errorf("labelling %s, after %d of %d were registered: %w", p.Name, added, len(fresh), err),
+				"vaultpam admin target label %s %s", p.Name, labelWords(p))
+		}
+		a.say("%s has the labels %s", p.Name, p.Labels)
 	}
 	if last != nil {
-		return fmt.Errorf("%d of %d were registered; the last that was not: %w", added, len(fresh), last)
+		return fmt.Errorf("%d of %d were registered; the last that went wrong: %w", added, len(fresh), last)
 	}
 	a.say("next: on the server, vaultpamd target setup --ansible prints a playbook for the hosts; then vaultpam admin grant add")
 	return nil
 }
+
+// ofThisAlone reports whether an error is a refusal that says nothing about other
+// targets.
+func ofThisAlone(err error) bool {
+	refused, ok := errors.AsType[*api.Error](err)
+	return ok && slices.Contains([]api.Kind{api.KindInvalid, api.KindConflict, api.KindForbidden}, refused.Kind)
+}
+
+// labelWords are the labels as a command line has them.
+func labelWords(p inventory.Proposal) string { return strings.ReplaceAll(p.Labels.String(), ",", " ") }
 
 func addRequest(p inventory.Proposal, egress string) api.AddTargetRequest {
 	q := api.AddTargetRequest{Name: string(p.Name), Address: p.Address, Egress: egress, Logins: words(p.Logins)}
@@ -155,13 +183,14 @@ func addRequest(p inventory.Proposal, egress string) api.AddTargetRequest {
 	return q
 }
 
-// registered asks what is there. What the server says is held to its grammar: a
-// name that is none equals no host's.
-func registered(ctx context.Context, c *client.Client) ([]inventory.Registered, error) {
+// registered asks what is there, and which labels it has. What the server says is
+// held to its grammar: a name that is none equals no host's.
+func registered(ctx context.Context, c *client.Client) ([]inventory.Registered, map[store.TargetName]string, error) {
 	all, err := c.AllTargets(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	labels := map[store.TargetName]string{}
 	var have []inventory.Registered
 	for _, t := range all {
 		r := inventory.Registered{Name: store.TargetName(t.Name), Address: t.Address}
@@ -171,18 +200,19 @@ func registered(ctx context.Context, c *client.Client) ([]inventory.Registered, 
 		for _, line := range t.HostKeys {
 			key, err := client.ParseHostKey(line)
 			if err != nil {
-				return nil, fmt.Errorf("host key of %s: %w", client.Clean(t.Name), err)
+				return nil, nil, fmt.Errorf("host key of %s: %w", client.Clean(t.Name), err)
 			}
 			r.HostKeys = append(r.HostKeys, key)
 		}
 		have = append(have, r)
+		labels[r.Name] = t.Labels
 	}
-	return have, nil
+	return have, labels, nil
 }
 
 // readInventory reads both files and says which lines of them it left out.
 func (a *app) readInventory(flags importFlags) ([]inventory.Target, error) {
-	data, err := a.readBounded(flags.inventory)
+	data, err := a.readBounded(flags.inventory, inventory.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("inventory: %w", err)
 	}
@@ -218,7 +248,7 @@ func (a *app) readInventory(flags importFlags) ([]inventory.Target, error) {
 // there is none, and none was named, no host has one.
 func (a *app) attachKnown(flags importFlags, targets []inventory.Target) error {
 	path := flags.known
-	data, err := a.readBounded(path)
+	data, err := a.readBounded(path, inventory.MaxSize)
 	if flags.standard && errors.Is(err, os.ErrNotExist) {
 		a.say("there is no %s; name the file with the hosts' keys with --known-hosts", client.Clean(path))
 		return nil
@@ -237,16 +267,16 @@ func (a *app) attachKnown(flags importFlags, targets []inventory.Target) error {
 	return nil
 }
 
-// readBounded reads a file, or standard input, up to a byte more than what its
-// reader accepts.
-func (a *app) readBounded(path string) ([]byte, error) {
+// readBounded reads a file, or standard input, up to a byte more than the bytes
+// that its reader accepts.
+func (a *app) readBounded(path string, most int64) ([]byte, error) {
 	if path == "-" {
-		return io.ReadAll(io.LimitReader(a.Stdin, inventory.MaxSize+1))
+		return io.ReadAll(io.LimitReader(a.Stdin, most+1))
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, inventory.MaxSize+1))
+	return io.ReadAll(io.LimitReader(f, most+1))
 }

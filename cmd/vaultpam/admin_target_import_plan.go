@@ -16,7 +16,8 @@ import (
 // An importPlan is what an administrator agrees to.
 type importPlan struct {
 	proposals  []inventory.Proposal
-	knownHosts string // the file that the keys come from
+	knownHosts string                      // the file that the keys come from
+	labels     map[store.TargetName]string // of what is registered already
 }
 
 // An importItem is one host of the plan, for scripts.
@@ -29,6 +30,7 @@ type importItem struct {
 	Logins   []string          `json:"logins"`
 	HostKeys []importKey       `json:"host_keys"`
 	Groups   []string          `json:"groups"`
+	Labels   string            `json:"labels,omitempty"` // KEY=VALUE, joined by commas
 	Why      []string          `json:"why"`
 	Next     string            `json:"next,omitempty"` // the command that goes on from here
 }
@@ -52,7 +54,7 @@ func (a *app) showImport(plan importPlan, flags importFlags) error {
 	if flags.json {
 		return printJSON(a.Stdout, items)
 	}
-	t := table{head: []string{"plan", "target", "address", "port", "logins", "host key", "from", "why"}}
+	t := table{head: []string{"plan", "target", "address", "port", "logins", "host key", "from", "labels", "why"}}
 	for _, i := range items {
 		i.rows(&t)
 	}
@@ -63,6 +65,7 @@ func (a *app) showImport(plan importPlan, flags importFlags) error {
 	}
 	a.say("%s: %s", counted(len(items), "host"), strings.Join(counts, ", "))
 	a.sayNext("skipped for want of a known key; each of these shows the host's keys and asks:", items, inventory.Skipped)
+	a.sayNext("registered and without labels, which stays so; to label them by their groups:", items, inventory.There)
 	a.sayNext("what differs stays as it is; to register it anew, take it out first, which takes its grants too:", items, inventory.Differs)
 	return nil
 }
@@ -84,6 +87,7 @@ func (p importPlan) item(q inventory.Proposal) importItem {
 	i := importItem{
 		Plan: q.Verdict, Host: q.Origin, Line: q.Line, Name: string(q.Name), Address: q.Address,
 		Logins: words(q.Logins), HostKeys: []importKey{}, Groups: append([]string{}, q.Groups...), Why: append([]string{}, q.Why...),
+		Labels: q.Labels.String(),
 	}
 	for n, key := range q.HostKeys {
 		i.HostKeys = append(i.HostKeys, importKey{
@@ -95,6 +99,8 @@ func (p importPlan) item(q inventory.Proposal) importItem {
 	switch {
 	case q.Verdict == inventory.Differs:
 		i.Next = "vaultpam admin target rm " + i.Name
+	case q.Verdict == inventory.There && len(q.Labels) > 0 && p.labels[q.Name] == "":
+		i.Next = "vaultpam admin target label " + i.Name + " " + labelWords(q)
 	case q.WantsKey:
 		i.Next = "vaultpam admin target add " + i.Name + " --address " + shellQuote(i.Address)
 		for _, l := range i.Logins {
@@ -113,15 +119,19 @@ func (i importItem) rows(t *table) {
 	if i.Address != "" {
 		host, port, _ = net.SplitHostPort(i.Address)
 	}
+	labels := ""
+	if i.Plan == inventory.New {
+		labels = i.Labels // no others are written
+	}
 	why := strings.Join(i.Why, "; ")
 	if why != "" {
 		why = fmt.Sprintf("line %d: %s", i.Line, why)
 	}
-	row := []string{string(i.Plan), name, host, port, strings.Join(i.Logins, ","), "", "", why}
+	row := []string{string(i.Plan), name, host, port, strings.Join(i.Logins, ","), "", "", labels, why}
 	for n, key := range i.HostKeys {
 		kind, _, _ := strings.Cut(key.Key, " ")
 		if n > 0 {
-			row = []string{" ", " ", " ", " ", " ", "", "", " "}
+			row = []string{" ", " ", " ", " ", " ", "", "", " ", " "}
 		}
 		row[5], row[6] = kind+" "+key.Fingerprint, key.From
 		t.add(row...)

@@ -73,14 +73,17 @@ func TestAdminTargetImport(t *testing.T) {
 	m.run(words...).want(t, exitOther, "no terminal", "--dry-run to see the plan, then --yes")
 	m.typed = []string{"n\n"}
 	m.run(words...).want(t, exitOther, "nothing was registered")
-	if !strings.Contains(m.tty.String(), "register 1 target with these host keys? [y/N]") {
+	if !strings.Contains(m.tty.String(), "register 1 target with these host keys and labels? [y/N]") {
 		t.Errorf("asked %q", m.tty.String())
 	}
 	if got := s.body(api.RouteTargetAdd); got != "" {
 		t.Fatalf("registered %s", got)
 	}
 	m.typed = []string{"y\n"}
-	m.run(words...).want(t, exitOK, "added db1; users reach it as db1.pam", "vaultpamd target setup --ansible")
+	m.run(words...).want(t, exitOK, "added db1; users reach it as db1.pam", "db1 has the labels db=yes", "vaultpamd target setup --ansible")
+	if got := s.body(api.RouteTargetLabels); got != `/v1/admin/targets/db1/labels {"labels":"db=yes"}` {
+		t.Errorf("labelled %s", got)
+	}
 	if got := s.body(api.RouteTargetAdd); !strings.Contains(got, `{"name":"db1","address":"10.0.0.5:22","logins":["root"],"host_keys":["`+keyEC+`","`+keyOne+`"]}`) {
 		t.Errorf("registered %s", got)
 	}
@@ -100,7 +103,7 @@ func TestAdminTargetImportAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := importItem{
-		Plan: "new", Host: "db1", Line: 2, Name: "db1", Address: "10.0.0.5:22", Logins: []string{"root"}, Groups: []string{"db"}, Why: []string{},
+		Plan: "new", Host: "db1", Line: 2, Name: "db1", Address: "10.0.0.5:22", Logins: []string{"root"}, Groups: []string{"db"}, Labels: "db=yes", Why: []string{},
 		HostKeys: []importKey{
 			{keyEC, "SHA256:" + fingerprintOf(t, keyEC), filepath.Join(m.dir, "known_hosts:1")},
 			{keyOne, "SHA256:" + fingerprintOf(t, keyOne), filepath.Join(m.dir, "known_hosts:2")},
@@ -118,6 +121,41 @@ func fingerprintOf(t *testing.T, key string) string {
 		t.Fatal(key)
 	}
 	return sum
+}
+
+// A host that can't be labelled is registered, the others are labelled, and the
+// next run says what is missing.
+func TestAdminTargetImportLabels(t *testing.T) {
+	s, m, words := importer(t)
+	m.write(t, "hosts.ini", "[web]\na ansible_user=root\nb ansible_user=root\n")
+	m.write(t, "known_hosts", "a "+keyOne+"\nb "+keyOne+"\n")
+	var targets []api.TargetDetail
+	s.set(api.RouteTargetAdd, func(body []byte) any {
+		var q api.AddTargetRequest
+		if err := json.Unmarshal(body, &q); err != nil {
+			return api.NewError(api.KindInvalid, "", "%v", err)
+		}
+		targets = append(targets, api.TargetDetail{Name: q.Name, Address: q.Address, Logins: q.Logins, HostKeys: q.HostKeys})
+		return targets[len(targets)-1]
+	})
+	kind := api.KindForbidden
+	s.set(api.RouteTargetLabels, func([]byte) any {
+		if len(targets) == 1 {
+			return api.NewError(kind, "", "not to yourself")
+		}
+		return api.Empty{}
+	})
+	m.run(append(words, "--yes")...).want(t, exitRefused, "labelling a: not to yourself", "added b", "b has the labels web=yes", "2 of 2 were registered; the last that went wrong: labelling a")
+	targets[1].Labels = "web=yes"
+	s.set(api.RouteAllTargets, targets)
+	r := m.run(append(words, "--yes")...)
+	r.want(t, exitOK, "nothing to register", "  vaultpam admin target label a web=yes\n")
+	if strings.Contains(r.stderr, "label b") {
+		t.Error(r.stderr)
+	}
+	targets, kind = nil, api.KindUnavailable
+	s.set(api.RouteAllTargets, []api.TargetDetail{})
+	m.run(append(words, "--yes")...).want(t, exitUnavailable, "labelling a, after 1 of 2 were registered", "hint: vaultpam admin target label a web=yes")
 }
 
 // What one host is refused for keeps no other out, and whatever else goes wrong

@@ -25,6 +25,7 @@ const (
 	exitUnavailable = 6
 	exitLedger      = 7
 	exitIdentity    = 8
+	exitChanges     = 9
 	exitInterrupted = 130
 )
 
@@ -43,6 +44,7 @@ const exitCodesText = `vaultpam ends with one of these codes:
        is not what was signed
     8  the server is not the one that this machine knows: its key is not the
        pinned one, or its certificate does not verify
+    9  admin apply --dry-run would change something
   130  interrupted
 
 vaultpam without a command ends as the ssh that it ran.`

@@ -113,6 +113,7 @@ func (s *fakeServer) standard() {
 		api.RouteMemberRemove: api.Empty{},
 		api.RouteUserRemove:   api.Empty{},
 		api.RouteTargetRemove: api.Empty{},
+		api.RouteTargetLabels: api.Empty{},
 		api.RouteGrantRemove:  api.Empty{},
 	} {
 		s.answers[route.Pattern()] = v

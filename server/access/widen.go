@@ -22,20 +22,45 @@ func (s State) mayWiden(actor store.Actor, e store.Event, message string) error 
 	if actor.User.IsZero() || s.Setting(store.SettingSelfGrant) == store.SelfGrantAllowed {
 		return nil
 	}
+	looked, ok := s.couldWiden(actor.User, e)
+	if !ok {
+		return nil
+	}
 	after, err := Apply(s, &store.Entry{Index: s.next, Time: s.time, Actor: actor, Event: e}, func(store.Commitment) (string, bool) { return "", false })
 	if err != nil {
 		return err
 	}
-	if after.reachesMore(actor.User, s) {
+	if after.reachesMore(actor.User, s, looked) {
 		return selfGrant(message)
 	}
 	return nil
 }
 
+// couldWiden reports whether an event could let a user reach more at all, and on
+// which target, 0 for any: several hundred are decided together while everybody
+// waits, and to look at each login of each target takes milliseconds.
+func (s State) couldWiden(user store.UserID, e store.Event) (store.Index, bool) {
+	switch e := e.(type) {
+	case *store.TargetLabelled:
+		return e.Target, true
+	case *store.MemberRemoved:
+		return 0, e.User == user
+	case *store.GrantRemoved:
+		g, ok := s.Grant(e.Grant)
+		return g.Target, !ok || g.Forbids
+	}
+	return 0, true
+}
+
 // reachesMore reports whether a user has a grant, or lacks a guardrail, for some
-// login of a target, that they had not, or did not lack, in another state.
-func (s State) reachesMore(user store.UserID, before State) bool {
-	for t := range s.Targets() {
+// login of a target, that they had not, or did not lack, in another state. It looks
+// at one target, or at all where that is 0.
+func (s State) reachesMore(user store.UserID, before State, looked store.Index) bool {
+	targets := s.Targets()
+	if t, ok := s.targets.get(looked); ok {
+		targets = func(yield func(Target) bool) { yield(t) }
+	}
+	for t := range targets {
 		old, _ := before.targets.get(t.Entry)
 		for _, login := range t.Logins {
 			allows, forbids := s.about(user, t, login)

@@ -91,6 +91,7 @@ var (
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
+	RouteAccess       = Route{"POST", "/v1/admin/access", WhoAdministrator, "change groups, labels, grants and guardrails: all of it or nothing"}         // AccessRequest → AccessResponse
 
 	RouteLocks  = Route{"GET", "/v1/admin/locks", WhoReader, "all locks in force"}                                   // → []Lock
 	RouteLock   = Route{"POST", "/v1/admin/locks", WhoAdministrator, "lock a user, a target, a session or a serial"} // LockRequest → Lock
@@ -125,7 +126,7 @@ func Routes() []Route {
 		RouteUserSSO, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
-		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove,
+		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove, RouteAccess,
 		RouteLocks, RouteLock, RouteUnlock,
 		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
 		RouteBotChallenge, RouteBotSignIn, RouteBotJoin,

@@ -39,7 +39,7 @@ type request struct {
 // Do has a command decided and, where the rules allow it, returns after its
 // entries are durable. The side writes become durable with them, or not at all.
 //
-// Errors are an *access.Refusal, or wrap store.ErrFull (nothing happened),
+// Errors are an *access.Refusal or *access.StepsRefusal, or wrap store.ErrFull (nothing happened),
 // store.ErrUncertain (it is not known what happened) or ErrStopped.
 func (l *Ledger) Do(ctx context.Context, c access.Command, side ...store.SideWrite) (Result, error) {
 	r := &request{command: c, side: side, done: make(chan struct{})}
