@@ -89,13 +89,14 @@ func TestS19LoginByBrowser(t *testing.T) {
 	if diff := cmp.Diff([]int{http.StatusForbidden, http.StatusOK}, *statuses); diff != "" {
 		t.Errorf("what the browser was answered: %s", diff)
 	}
-	_, body, _ := strings.Cut(s.body(api.RouteRedeem), " ")
+	// The wait for a refusal asks the same route, without a code, at the same time.
+	_, body, _ := strings.Cut(s.bodyWith(api.RouteRedeem, `"code"`), " ")
 	var q api.RedeemRequest
 	if err := json.Unmarshal([]byte(body), &q); err != nil || q.ID != "abc" || string(q.Code) != loopedCode || len(q.Verifier) < 43 {
 		t.Errorf("fetched with %s", body)
 	}
 	if strings.Contains(s.body(api.RouteSignInBegin), q.Verifier) {
-		t.Error("the verifier was sent before the code came back")
+		t.Error("the verifier was sent with the challenge")
 	}
 	m.run("login").want(t, exitOK, "your browser opens "+page)
 	if len(m.opened) != 2 {

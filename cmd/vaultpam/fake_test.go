@@ -50,7 +50,7 @@ type fakeServer struct {
 	hashes  []store.Hash
 	records [][]byte
 	answers map[string]any // by the route's pattern; an *api.Error refuses, a func([]byte) any is asked
-	bodies  map[string]string
+	bodies  map[string][]string
 	keys    map[[32]byte]bool // that sign-ins were signed with
 	issued  uint64
 	endedAt uint64 // index of a session.ended entry; 0 is none
@@ -70,7 +70,7 @@ func newFakeServer(t testing.TB) *fakeServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fakeServer{t: t, signer: signer, logKey: public, userCA: ca, answers: map[string]any{}, bodies: map[string]string{}, keys: map[[32]byte]bool{}}
+	s := &fakeServer{t: t, signer: signer, logKey: public, userCA: ca, answers: map[string]any{}, bodies: map[string][]string{}, keys: map[[32]byte]bool{}}
 	s.grow(5, "a")
 	s.standard()
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
@@ -131,7 +131,23 @@ func (s *fakeServer) set(r api.Route, v any) {
 func (s *fakeServer) body(r api.Route) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bodies[r.Pattern()]
+	all := s.bodies[r.Pattern()]
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1]
+}
+
+// bodyWith returns the first request that a route got which holds a text.
+func (s *fakeServer) bodyWith(r api.Route, text string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, body := range s.bodies[r.Pattern()] {
+		if strings.Contains(body, text) {
+			return body
+		}
+	}
+	return ""
 }
 
 // grow appends n entries; shrink, which a real server can't, is in rewrite.
@@ -195,7 +211,7 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	if err != nil {
 		s.t.Error(err)
 	}
-	s.bodies[route.Pattern()] = r.URL.RequestURI() + " " + string(body)
+	s.bodies[route.Pattern()] = append(s.bodies[route.Pattern()], r.URL.RequestURI()+" "+string(body))
 	v := s.answers[route.Pattern()]
 	if later, ok := v.(func() any); ok {
 		v = later()

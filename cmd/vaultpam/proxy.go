@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -42,9 +43,11 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 		return withHint(&usageError{command: "vaultpam proxy", why: err.Error()}, "vaultpam targets")
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	var touch sync.WaitGroup
+	defer touch.Wait()
 	defer cancel()
 	if !settings.Bot { // which nobody could touch for
-		go a.touchFor(ctx, target) // ends with the connection
+		touch.Go(func() { a.touchFor(ctx, target) }) // ends with the connection
 	}
 	relay, err := client.DialRelay(ctx, settings.Relay, target, callTimeout)
 	if err != nil {
