@@ -31,7 +31,8 @@ func TestAccessFiles(t *testing.T) {
 		t.Helper()
 		f, err := accessfile.FromServer(must[[]api.Group](s, s.admin, "GET", api.RouteGroups.Path, nil),
 			must[[]api.TargetDetail](s, s.admin, "GET", api.RouteAllTargets.Path, nil),
-			must[[]api.Grant](s, s.admin, "GET", api.RouteGrants.Path, nil))
+			must[[]api.Grant](s, s.admin, "GET", api.RouteGrants.Path, nil),
+			must[[]api.Bot](s, s.admin, "GET", api.RouteBots.Path, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

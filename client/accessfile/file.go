@@ -19,6 +19,8 @@ type File struct {
 	Targets    []Target
 	Grants     []Grant
 	Guardrails []Guardrail
+	// Bots are those of a server, sorted; no file manages them.
+	Bots []store.Handle
 }
 
 // A Section is a part of the file.

@@ -114,7 +114,7 @@ func (c Change) members() (come, leave []store.Handle) {
 // the server or in the file, are one.
 //
 // The order is that of Steps. It fails where the file names a target that is not
-// registered, or a bot.
+// registered, a bot that is none, or as a user what is a bot.
 func Plan(have, want File) ([]Change, error) {
 	grants := differences(want.IsManaged(SectionGrants), grantAtoms(have.Grants), grantAtoms(want.Grants))
 	guardrails := differences(want.IsManaged(SectionGuardrails), guardrailAtoms(have.Guardrails), guardrailAtoms(want.Guardrails))
@@ -125,8 +125,12 @@ func Plan(have, want File) ([]Change, error) {
 		errs = append(errs, fmt.Errorf("line %d: there is no target %s: register it first, then label it", c.Want.Stands().Line, c.Want.key()))
 	}
 	for _, c := range append(only(Add, grants), only(Add, guardrails)...) {
-		if s := subjectOf(c.Want); s.Kind == SubjectBot {
-			errs = append(errs, fmt.Errorf("line %d: %s: this version has no bots yet; a user whose key a machine holds is user:HANDLE", c.Want.Stands().Line, s))
+		s := subjectOf(c.Want)
+		switch isBot := slices.Contains(have.Bots, store.Handle(s.Name)); {
+		case s.Kind == SubjectBot && !isBot:
+			errs = append(errs, fmt.Errorf("line %d: there is no bot %s: vaultpam admin bot add %s", c.Want.Stands().Line, s.Name, s.Name))
+		case s.Kind == SubjectUser && isBot:
+			errs = append(errs, fmt.Errorf("line %d: %s is a bot: write bot:%s", c.Want.Stands().Line, s.Name, s.Name))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

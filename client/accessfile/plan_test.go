@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/vaultpam/vaultpam/client/accessfile"
+	"github.com/vaultpam/vaultpam/server/api"
 )
 
 // everythingManaged is the head of what an export would be.
@@ -74,11 +75,26 @@ guardrails:
 	}
 	for file, want := range map[string]string{
 		"version: 1\nmanages: [targets]\ntargets: {db9: {env: prod}}\n":                                                 "line 3: there is no target db9",
-		"version: 1\nmanages: [grants]\ngrants:\n- {to: 'bot:ci', targets: [db1], logins: [root], for: [shell]}\n":      "line 4: bot:ci",
-		"version: 1\nmanages: [guardrails]\nguardrails:\n- {against: 'bot:ci', targets: [db1], forbid: [everything]}\n": "line 4: bot:ci",
+		"version: 1\nmanages: [grants]\ngrants:\n- {to: 'bot:ci', targets: [db1], logins: [root], for: [shell]}\n":      "line 4: there is no bot ci",
+		"version: 1\nmanages: [guardrails]\nguardrails:\n- {against: 'bot:ci', targets: [db1], forbid: [everything]}\n": "line 4: there is no bot ci",
 	} {
 		if plan, err := accessfile.Plan(parse(t, there), parse(t, file)); err == nil || !strings.Contains(err.Error(), want) || plan != nil {
 			t.Errorf("%s: %v, want %q", file, err, want)
+		}
+	}
+}
+
+// Bots are spoken of as what they are, so that a file and an export say the same.
+func TestPlanOfBots(t *testing.T) {
+	have, err := accessfile.FromServer(nil, []api.TargetDetail{{Name: "db1"}}, []api.Grant{{ID: 7, User: "ci", Target: "db1", Logins: []string{"root"}}}, []api.Bot{{Handle: "ci"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "version: 1\nmanages: [grants]\ngrants:\n- {to: 'SUBJECT', targets: [db1], logins: [root], for: [shell, exec, no-tty, sftp=read-write]}\n"
+	for subject, want := range map[string]string{"bot:ci": "", "user:ci": "line 4: ci is a bot: write bot:ci", "bot:carol": "line 4: there is no bot carol"} {
+		plan, err := accessfile.Plan(have, parse(t, strings.ReplaceAll(file, "SUBJECT", subject)))
+		if want == "" && (err != nil || len(plan) != 0) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, %v", subject, plan, err)
 		}
 	}
 }

@@ -13,9 +13,13 @@ import (
 // FromServer returns what a server has, held to the grammar of files: the text of
 // a server that is none is an error. Grants that answer requests are left out.
 // They are the requests' business, and a file neither makes nor removes them.
-func FromServer(groups []api.Group, targets []api.TargetDetail, grants []api.Grant) (File, error) {
+func FromServer(groups []api.Group, targets []api.TargetDetail, grants []api.Grant, bots []api.Bot) (File, error) {
 	f := File{Manages: Sections()}
 	var errs []error
+	for _, b := range bots {
+		f.Bots = append(f.Bots, store.Handle(b.Handle))
+	}
+	slices.Sort(f.Bots)
 	for _, g := range groups {
 		group, err := groupOf(g)
 		f.Groups, errs = append(f.Groups, group), append(errs, about(err, "group %.80q", g.Name))
@@ -34,7 +38,7 @@ func FromServer(groups []api.Group, targets []api.TargetDetail, grants []api.Gra
 		if g.Request != 0 {
 			continue
 		}
-		rule, err := ruleOf(g)
+		rule, err := ruleOf(g, f.Bots)
 		rule.Requested = requested[g.ID]
 		if g.Forbids {
 			forbid, ferr := purposesOf(g.For, nil)
@@ -84,12 +88,14 @@ func targetOf(t api.TargetDetail) (Target, error) {
 	return Target{Name: name, Labels: labels}, err
 }
 
-func ruleOf(g api.Grant) (Rule, error) {
+func ruleOf(g api.Grant, bots []store.Handle) (Rule, error) {
 	r := Rule{Place: Place{ID: g.ID}, From: momentOf(g.From), Until: momentOf(g.Until)}
 	subject := string(SubjectEveryone)
 	switch {
 	case g.User != "" && g.Group != "" || g.User == "" && g.Group == "" && !g.Forbids:
 		return Rule{}, errors.New("want a user or a group")
+	case slices.Contains(bots, store.Handle(g.User)):
+		subject = string(SubjectBot) + ":" + g.User
 	case g.User != "":
 		subject = string(SubjectUser) + ":" + g.User
 	case g.Group != "":

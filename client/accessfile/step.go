@@ -149,13 +149,10 @@ func wireRule(r Rule) api.Grant {
 		w.Logins = append(w.Logins, string(l))
 	}
 	switch r.Subject.Kind {
-	case SubjectUser:
+	case SubjectUser, SubjectBot:
 		w.User = r.Subject.Name
 	case SubjectGroup:
 		w.Group = r.Subject.Name
-	case SubjectEveryone:
-	default:
-		w.User = r.Subject.String() // which the server knows nobody by
 	}
 	if r.From != 0 {
 		w.From = r.From.Time()

@@ -39,7 +39,7 @@ func serve(t *rapid.T, f accessfile.File) *served {
 }
 
 func (s *served) file(t *rapid.T) accessfile.File {
-	f, err := accessfile.FromServer(s.groups, s.targets, s.grants)
+	f, err := accessfile.FromServer(s.groups, s.targets, s.grants, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,5 +90,9 @@ func accessOf(ctx context.Context, c *client.Client) (accessfile.File, error) {
 	if err != nil {
 		return accessfile.File{}, err
 	}
-	return accessfile.FromServer(groups, targets, grants)
+	bots, err := c.Bots(ctx)
+	if err != nil {
+		return accessfile.File{}, err
+	}
+	return accessfile.FromServer(groups, targets, grants, bots)
 }

@@ -106,6 +106,7 @@ func (s *fakeServer) standard() {
 		api.RouteUsers:        []api.User{},
 		api.RouteAllTargets:   []api.TargetDetail{},
 		api.RouteGrants:       []api.Grant{},
+		api.RouteBots:         []api.Bot{},
 		api.RouteUserSSO:      api.Empty{},
 		api.RouteGroupRename:  api.Empty{},
 		api.RouteGroupRemove:  api.Empty{},
