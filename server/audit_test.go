@@ -118,6 +118,8 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, 0
 	case *store.JoinCreated:
 		return v.User, 0
+	case *store.UserErased:
+		return v.User, 0
 	case *store.UserRemoved:
 		return v.User, 0
 	case *store.InvitationCreated:

@@ -165,7 +165,7 @@ func (v *view) describe() {
 	case *store.SettingChanged:
 		v.fields["setting"], v.fields["value"] = string(e.Setting), e.Value
 		v.say("setting %s is %s", e.Setting, e.Value)
-	case *store.UserAdded, *store.UserRemoved, *store.InvitationCreated, *store.BotAdded, *store.JoinCreated:
+	case *store.UserAdded, *store.UserRemoved, *store.UserErased, *store.InvitationCreated, *store.BotAdded, *store.JoinCreated:
 		v.person()
 	case *store.FactorEnrolled, *store.FactorNamed, *store.FactorRemoved, *store.FactorCloned, *store.SignInConfirmed:
 		v.factor()
@@ -214,6 +214,9 @@ func (v *view) person() {
 	case *store.UserAdded:
 		v.fields["id"], v.fields["roles"] = e.User.String(), texts(e.Roles)
 		v.say("%s was added as %s", v.r.handle(v.ctx, e.User), strings.Join(texts(e.Roles), ", "))
+	case *store.UserErased:
+		v.fields["id"] = e.User.String()
+		v.say("every text about %s was erased", e.User)
 	case *store.UserRemoved:
 		v.fields["id"] = e.User.String()
 		v.say("%s was removed", v.r.handle(v.ctx, e.User))

@@ -36,6 +36,7 @@ func (s *site) samples() []store.Event {
 		&store.SettingChanged{Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed},
 		last(store.TypeUserAdded).Event,
 		&store.UserRemoved{User: user},
+		&store.UserErased{User: user},
 		&store.InvitationCreated{User: user, Token: store.Hash{1}, Expires: until},
 		last(store.TypeFactorEnrolled).Event,
 		&store.FactorEnrolled{User: user, Kind: store.FactorPasskey, SignIn: signIn.Index, Name: s.opened(user, store.FieldFactor, "the blue key"), Passkey: &store.Passkey{

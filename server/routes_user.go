@@ -58,6 +58,7 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteUsers, n.users),
 		on(n, api.RouteUserAdd, n.addUser),
 		on(n, api.RouteUserRemove, n.removeUser),
+		on(n, api.RouteUserErase, n.eraseUser),
 		on(n, api.RouteUserInvite, n.inviteUser),
 		on(n, api.RouteContact, n.setContact),
 		on(n, api.RouteAdminRecovery, n.recovery),

@@ -45,6 +45,8 @@ func checkEvent(e Event) error {
 		return check(want{!e.User.IsZero(), "a user"})
 	case *RecoveryBegun:
 		return check(want{!e.User.IsZero(), "a user"}, want{e.Ready > 0, "a moment"})
+	case *UserErased:
+		return check(want{!e.User.IsZero(), "a user"})
 	case *RecoveryStopped:
 		return check(want{!e.User.IsZero(), "a user"}, want{e.Begun != 0, "what was begun"})
 	case *RecoveryFinished:

@@ -218,6 +218,8 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(UserAdded), nil
 	case TypeUserRemoved:
 		return new(UserRemoved), nil
+	case TypeUserErased:
+		return new(UserErased), nil
 	case TypeBotAdded:
 		return new(BotAdded), nil
 	case TypeJoinCreated:

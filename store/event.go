@@ -16,6 +16,7 @@ const (
 	TypeSettingChanged    EventType = "setting.changed"
 	TypeUserAdded         EventType = "user.added"
 	TypeUserRemoved       EventType = "user.removed"
+	TypeUserErased        EventType = "user.erased"
 	TypeBotAdded          EventType = "bot.added"
 	TypeJoinCreated       EventType = "join.created"
 	TypeInvitationCreated EventType = "invitation.created"
@@ -117,6 +118,13 @@ type UserAdded struct {
 	User   UserID     `cbor:"1,keyasint"`
 	Handle Commitment `cbor:"2,keyasint"`
 	Roles  []Role     `cbor:"3,keyasint"`
+}
+
+// UserErased says that every text about somebody who was removed was taken out of
+// the side table with this entry: their handle, addresses, and what was said of
+// them. What commits to the texts stays, and opens to nobody.
+type UserErased struct {
+	User UserID `cbor:"1,keyasint"`
 }
 
 // UserRemoved ends everything that the user could do, a person or a bot.
@@ -300,13 +308,17 @@ type RecordingFile struct {
 	SHA256 Hash   `cbor:"4,keyasint"`
 }
 
-func (*LedgerCreated) EventType() EventType     { return TypeLedgerCreated }
-func (*RulesActivated) EventType() EventType    { return TypeRulesActivated }
-func (*LedgerRestored) EventType() EventType    { return TypeLedgerRestored }
-func (*ClockAccepted) EventType() EventType     { return TypeClockAccepted }
-func (*SettingChanged) EventType() EventType    { return TypeSettingChanged }
-func (*UserAdded) EventType() EventType         { return TypeUserAdded }
-func (*UserRemoved) EventType() EventType       { return TypeUserRemoved }
+func (*LedgerCreated) EventType() EventType  { return TypeLedgerCreated }
+func (*RulesActivated) EventType() EventType { return TypeRulesActivated }
+func (*LedgerRestored) EventType() EventType { return TypeLedgerRestored }
+func (*ClockAccepted) EventType() EventType  { return TypeClockAccepted }
+func (*SettingChanged) EventType() EventType { return TypeSettingChanged }
+func (*UserAdded) EventType() EventType      { return TypeUserAdded }
+func (*UserRemoved) EventType() EventType    { return TypeUserRemoved }
+
+// EventType returns TypeUserErased.
+func (*UserErased) EventType() EventType { return TypeUserErased }
+
 func (*InvitationCreated) EventType() EventType { return TypeInvitationCreated }
 func (*SignInSucceeded) EventType() EventType   { return TypeSignInSucceeded }
 func (*SignInFailed) EventType() EventType      { return TypeSignInFailed }

@@ -22,6 +22,7 @@ func examples() []*store.Entry {
 		&store.RulesActivated{Rules: 2},
 		&store.UserAdded{User: user, Handle: commitment, Roles: store.Roles()},
 		&store.UserRemoved{User: user},
+		&store.UserErased{User: user},
 		&store.InvitationCreated{User: user, Token: hash, Expires: 1_800_000_000_000},
 		&store.FactorEnrolled{User: user, Kind: store.FactorTOTP, Invitation: 4, Step: 56_666_666},
 		&store.SignInSucceeded{User: user, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_667, Token: hash, Expires: 1_800_000_000_000, Source: commitment},

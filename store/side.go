@@ -9,6 +9,8 @@ func NewRecord(data []byte, e *Entry) Record {
 	switch v := e.Event.(type) {
 	case *UserAdded:
 		r.User = v.User
+	case *UserErased:
+		r.User = v.User
 	case *UserRemoved:
 		r.User = v.User
 	case *BotAdded:

@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 func (a *app) adminCommand() *cobra.Command {
 	return group("admin", "add and remove people, bots, groups, targets and grants",
-		group("user", "people", a.userAddCommand(), a.userLsCommand(), a.userInviteCommand(), a.userEmailCommand(), a.userRmCommand(), a.userSSOCommand()),
+		group("user", "people", a.userAddCommand(), a.userLsCommand(), a.userInviteCommand(), a.userEmailCommand(), a.userRmCommand(), a.userEraseCommand(), a.userSSOCommand()),
 		a.adminBotCommand(), a.groupCommand(),
 		group("target", "hosts", a.targetAddCommand(), a.targetImportCommand(), a.targetLsCommand(), a.targetRmCommand(), a.targetLabelCommand(),
 			a.targetCheckCommand(), a.targetCloseCommand()),

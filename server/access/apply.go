@@ -60,6 +60,10 @@ func (a *applier) apply() error {
 		return a.userAdded(e)
 	case *store.UserRemoved:
 		return a.userRemoved(e)
+	case *store.UserErased:
+		if _, ok := a.users.get(e.User); ok {
+			return errors.New("the user was not removed")
+		}
 	case *store.BotAdded:
 		return a.botAdded(e)
 	case *store.JoinCreated:

@@ -69,6 +69,7 @@ var (
 	RouteUsers        = Route{"GET", "/v1/admin/users", WhoReader, "all users"}                                                                           // → []User
 	RouteUserAdd      = Route{"POST", "/v1/admin/users", WhoAdministrator, "add a user"}                                                                  // AddUserRequest → AddUserResponse
 	RouteUserRemove   = Route{"DELETE", "/v1/admin/users/{handle}", WhoAdministrator, "remove a user"}                                                    // → Empty
+	RouteUserErase    = Route{"POST", "/v1/admin/users/{handle}/erase", WhoAdministrator, "erase every text about a user who was removed"}                // → EraseResponse
 	RouteUserInvite   = Route{"POST", "/v1/admin/users/{handle}/invitation", WhoAdministrator, "invite a user anew"}                                      // InviteRequest → AddUserResponse
 	RouteContact      = Route{"POST", "/v1/contact", WhoSignedIn, "where one gets notices; of somebody else: administrator"}                              // ContactRequest → Empty
 	RouteUserSSO      = Route{"POST", "/v1/admin/users/{handle}/sso", WhoAdministrator, "link a user to an account of the company's provider"}            // LinkSSORequest → Empty
@@ -123,7 +124,7 @@ func Routes() []Route {
 		RouteExplain, RouteExplainFor, RouteWhoCould,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
-		RouteUserSSO, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
+		RouteUserSSO, RouteUserErase, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove, RouteAccess,

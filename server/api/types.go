@@ -132,6 +132,12 @@ type User struct {
 	Email    string   `json:"email,omitempty"` // where they get notices
 }
 
+// EraseResponse says whom and how much was erased.
+type EraseResponse struct {
+	Users []string `json:"users"` // IDs
+	Texts int      `json:"texts"`
+}
+
 // AddUserRequest adds a person. The answer holds their invitation.
 type AddUserRequest struct {
 	Handle string   `json:"handle"`

@@ -33,3 +33,12 @@ func (t *texts) replace(all map[store.Commitment]string) {
 	defer t.mu.Unlock()
 	t.known = all
 }
+
+// drop forgets what was erased.
+func (t *texts) drop(gone []store.Commitment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range gone {
+		delete(t.known, c)
+	}
+}
