@@ -86,6 +86,14 @@ func checkEvent(e Event) error {
 		return check(want{e.Target != 0, "a target"}, want{!e.Session.IsZero(), "a session"})
 	case *GrantAdded:
 		return e.check()
+	case *RequestMade:
+		return e.check()
+	case *RequestApproved:
+		return e.check()
+	case *RequestDenied:
+		return check(want{!e.User.IsZero() && e.Target != 0 && e.Request != 0, "a user's request for a target"}, want{e.Comment != Commitment{}, "a comment"})
+	case *RequestWithdrawn:
+		return check(want{!e.User.IsZero() && e.Target != 0 && e.Request != 0, "a user's request for a target"})
 	case *CertificateIssued:
 		target := e.Kind == CertificateTarget
 		var err error

@@ -25,6 +25,8 @@ const (
 	// SettingAuthenticators says which models of authenticators may be enrolled as
 	// passkeys.
 	SettingAuthenticators Setting = "authenticators"
+	// SettingApproveWith says what approvers prove themselves with.
+	SettingApproveWith Setting = "approve-with"
 )
 
 // Values of settings that are words.
@@ -37,6 +39,9 @@ const (
 	DeviceLoginOff        = "off"
 
 	AuthenticatorsAny = "any"
+
+	ApproveWithPasskey = "passkey" // alone, so that anybody can verify it
+	ApproveWithTOTP    = "totp"    // or a passkey; then the server's word is the proof
 )
 
 const (
@@ -47,7 +52,7 @@ const (
 
 // Settings returns all settings in the order in which they are listed.
 func Settings() []Setting {
-	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators}
+	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators, SettingApproveWith}
 }
 
 // Default returns what counts where nobody has decided.
@@ -63,6 +68,8 @@ func (s Setting) Default() string {
 		return DeviceLoginSameSource
 	case SettingAuthenticators:
 		return AuthenticatorsAny
+	case SettingApproveWith:
+		return ApproveWithPasskey
 	}
 	return ""
 }
@@ -80,6 +87,8 @@ func (s Setting) Check(value string) error {
 	case SettingAuthenticators:
 		_, err := ParseAAGUIDs(value)
 		return err
+	case SettingApproveWith:
+		return oneOf(s, value, ApproveWithPasskey, ApproveWithTOTP)
 	}
 	return &WordError{What: "setting", Word: clip(string(s)), Want: words(Settings())}
 }
