@@ -28,6 +28,9 @@ arguments it lists all settings, what they are and what they are by default.
     authenticators  which models may be enrolled as passkeys: any, or their AAGUIDs,
                     joined by commas. Models are believed where they prove it, for
                     which the configuration's attestation_roots names their makers
+    approve-with    what approvers answer requests with: passkey, which anybody can
+                    verify later; totp, a code as well, for which the server's word
+                    is all there is
 
 Sessions that are open keep the times that they were opened with.`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -13,7 +13,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 6
+const FoldVersion = 7
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -38,6 +38,7 @@ type snapshot struct {
 	Sessions    []Session
 	Refusals    []snapRefusal
 	Pending     PendingRecovery
+	Requests    []Request
 }
 
 type pair[K, V any] struct {
@@ -120,6 +121,9 @@ func (s State) Snapshot() ([]byte, error) {
 	}
 	for k, at := range s.refusals.all() {
 		x.Refusals = append(x.Refusals, snapRefusal{User: k.user, Target: k.target, Login: k.login, Reason: k.reason, At: at})
+	}
+	for _, v := range s.requests.all() {
+		x.Requests = append(x.Requests, v)
 	}
 	enc, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
@@ -206,6 +210,9 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	for _, g := range x.Grants {
 		s.grants = s.grants.set(g.key(), g)
 		s.grantKeys = s.grantKeys.set(g.Entry, g.key())
+	}
+	for _, r := range x.Requests {
+		s.requests = s.requests.set(r.Entry, r)
 	}
 	for _, v := range x.Sessions {
 		s.sessions = s.sessions.set(v.ID, v)

@@ -48,6 +48,9 @@ func (s State) Standing(user store.UserID, x Touch, t Target, login store.Login,
 			st.otherLogin = st.otherLogin || !g.Forbids && g.reaches(t) && g.live(now) && !g.requested()
 			continue
 		}
+		if g.Base != 0 && !s.stands(user, g) {
+			continue
+		}
 		if next := g.changes(now); next != 0 && (st.Changes == 0 || next < st.Changes) {
 			st.Changes = next
 		}
@@ -70,6 +73,14 @@ func (s State) Standing(user store.UserID, x Touch, t Target, login store.Login,
 	}
 	st.Purposes = joined(allowed).Without(forbidden)
 	return st
+}
+
+// stands reports whether a grant that answers a request still has what it stands on:
+// whoever leaves the group that could make the request, and a target that loses the
+// label, take the answers with them.
+func (s State) stands(user store.UserID, g Grant) bool {
+	_, ok := s.requestable(user, g.Base, g.Target, g.Logins[0])
+	return ok
 }
 
 // take takes a grant in that covers what is asked.
@@ -162,7 +173,7 @@ func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Re
 	case st.early.Entry != 0:
 		return refuse(store.RefusedNotYet, "try again then", "%s may log in as %s on %s from %s on", u.Handle, login, name, moment(st.early.From))
 	case st.request.Entry != 0:
-		return refuse(store.RefusedRequest, fmt.Sprintf("vaultpam request %s --login %s --for 1h --reason …", name, login),
+		return refuse(store.RefusedRequest, st.request.ask(name, login),
 			"%s may log in as %s on %s once that was requested%s", u.Handle, login, name, asks(st.request.Conditions))
 	case st.late.Entry != 0:
 		return refuse(store.RefusedEnded, ask, "%s's grant for %s on %s ended at %s", u.Handle, login, name, moment(st.late.Until))
@@ -172,6 +183,24 @@ func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Re
 	// A target that exists and one that does not are refused with one sentence:
 	// what there is, is for those to know who may reach it.
 	return refuse(store.RefusedNoGrant, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
+}
+
+// ask is the command that requests a grant; the words in capitals are for the
+// person to write.
+func (g Grant) ask(name store.TargetName, login store.Login) string {
+	c := g.Conditions
+	lasts := "1h"
+	if 0 < c.Longest && c.Longest < 60 {
+		lasts = fmt.Sprintf("%dm", c.Longest)
+	}
+	command := fmt.Sprintf("vaultpam request %s --login %s --for %s", name, login, lasts)
+	if c.Reason || c.Ticket == "" {
+		command += ` --reason "WHY"`
+	}
+	if c.Ticket != "" {
+		command += " --ticket TICKET"
+	}
+	return command
 }
 
 // asks says what a request has to bring.
