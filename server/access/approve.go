@@ -176,6 +176,13 @@ func (s State) approve(u User, e *store.RequestApproved, entry store.Index, comm
 	return d, nil
 }
 
+// CheckApproval refuses what approving a request with a comment would, before
+// anybody touches a passkey for it.
+func (s State) CheckApproval(u User, request store.Index, comment string, now store.Millis) error {
+	_, err := s.approve(u, &store.RequestApproved{}, request, comment, [32]byte{}, now)
+	return err
+}
+
 // event is the wish of a request, as far as rules ask for it.
 func (r Request) event() *store.RequestMade {
 	return &store.RequestMade{User: r.User, Target: r.Target, Login: r.Login, Base: r.Base, For: r.For, Lasts: r.Lasts, Expires: r.Expires}

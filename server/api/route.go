@@ -19,6 +19,7 @@ const (
 	WhoSignedIn      Who = "signed-in"
 	WhoAdministrator Who = "administrator"
 	WhoAuditor       Who = "auditor"
+	WhoApprover      Who = "approver"
 	// WhoReader is an auditor or an administrator.
 	WhoReader Who = "auditor, administrator"
 )
@@ -86,6 +87,14 @@ var (
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
 
+	RouteRequests        = Route{"GET", "/v1/requests", WhoSignedIn, "the requests that the caller may see"}                      // → []AccessRequest
+	RouteRequestMake     = Route{"POST", "/v1/requests", WhoSignedIn, "request what a grant with conditions says"}                // MakeRequest → AccessRequest
+	RouteRequest         = Route{"GET", "/v1/requests/{id}", WhoSignedIn, "one of them"}                                          // → AccessRequest
+	RouteRequestWait     = Route{"POST", "/v1/requests/{id}/wait", WhoSignedIn, "wait a while until it is answered"}              // → AccessRequest
+	RouteRequestWithdraw = Route{"DELETE", "/v1/requests/{id}", WhoSignedIn, "withdraw the caller's own"}                         // → Empty
+	RouteRequestApprove  = Route{"POST", "/v1/requests/{id}/approve", WhoApprover, "a page on which to approve it; or by a code"} // AnswerRequest → ConfirmResponse
+	RouteRequestDeny     = Route{"POST", "/v1/requests/{id}/deny", WhoApprover, "deny it"}                                        // AnswerRequest → Empty
+
 	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
 	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
 )
@@ -105,7 +114,8 @@ func Routes() []Route {
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove,
-		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
+		RouteContact, RouteRequests, RouteRequestMake, RouteRequest, RouteRequestWait, RouteRequestWithdraw, RouteRequestApprove, RouteRequestDeny,
+		RouteAdminRecovery, RouteAdminRecoveryStop,
 	}
 }
 
