@@ -46,23 +46,11 @@ func (v *view) requestMade(e *store.RequestMade) {
 	if data, err := v.e.Encode(); err == nil {
 		v.fields["hash"] = fmt.Sprintf("%x", store.RequestHash(data))
 	}
-	v.say("%s requests to log in to %s as %s%s for %s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target), e.Login, forText(e.For), lasts(e.Lasts))
+	v.say("%s requests to log in to %s as %s%s for %s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target), e.Login, forText(e.For), e.Lasts.Length())
 }
 
 func (v *view) comment(c store.Commitment) {
 	if text := v.r.title(v.ctx, v.e.Actor.User, c); text != "" {
 		v.fields["comment"] = text
 	}
-}
-
-// lasts writes how long something lasts, in words.
-func lasts(m store.Millis) string {
-	s := int64(m / 1000)
-	switch {
-	case s%3600 == 0:
-		return fmt.Sprintf("%d h", s/3600)
-	case s%60 == 0:
-		return fmt.Sprintf("%d min", s/60)
-	}
-	return fmt.Sprintf("%d s", s)
 }

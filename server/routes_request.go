@@ -148,7 +148,7 @@ func (n *Node) approveRequest(ctx context.Context, c call, q api.AnswerRequest) 
 func requestDetails(r api.AccessRequest, comment string) []login.Detail {
 	all := []login.Detail{
 		{Label: "Request", Text: fmt.Sprint(r.ID)}, {Label: "Who", Text: r.User}, {Label: "What", Text: r.Login + " on " + r.Target},
-		{Label: "For", Text: r.For}, {Label: "How long", Text: lasts(store.Millis(r.Lasts * 1000))}, {Label: "Why", Text: r.Reason},
+		{Label: "For", Text: r.For}, {Label: "How long", Text: store.Millis(r.Lasts * 1000).Length()}, {Label: "Why", Text: r.Reason},
 		{Label: "Ticket", Text: r.Ticket}, {Label: "From where", Text: r.Source}, {Label: "You say", Text: comment},
 	}
 	said := all[:0]

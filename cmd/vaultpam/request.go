@@ -102,9 +102,11 @@ func askFor(cmd *cobra.Command, q *api.MakeRequest, target, lasts, waits string)
 	return nil
 }
 
+func lastsText(r api.AccessRequest) string { return store.Length(time.Duration(r.Lasts) * time.Second) }
+
 // requestText is what became of a request until now.
 func (a *app) requestText(r api.AccessRequest) string {
-	what := fmt.Sprintf("%s on %s for %s", r.Login, r.Target, time.Duration(r.Lasts)*time.Second)
+	what := fmt.Sprintf("%s on %s for %s", r.Login, r.Target, lastsText(r))
 	switch r.State {
 	case "approved":
 		return fmt.Sprintf("%s is approved until %s", what, a.local(r.Until))
@@ -185,7 +187,7 @@ func (a *app) requestsCommand() *cobra.Command {
 				answer = fmt.Sprintf("vaultpam approve %d", r.ID)
 			}
 			return []string{
-				fmt.Sprint(r.ID), r.User, r.Login + "@" + r.Target, r.For, (time.Duration(r.Lasts) * time.Second).String(),
+				fmt.Sprint(r.ID), r.User, r.Login + "@" + r.Target, r.For, lastsText(r),
 				strings.TrimSpace(r.Ticket + " " + r.Reason), state, a.local(until), answer,
 			}
 		},

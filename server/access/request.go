@@ -311,7 +311,7 @@ func (s State) fits(u User, t Target, g Grant, e *store.RequestMade, now store.M
 		return &Refusal{Kind: Forbidden, Message: fmt.Sprintf("only %s can be requested here", g.Purposes()), Hint: "leave --purposes out to ask for all of it"}
 	case e.Lasts > longest:
 		return &Refusal{
-			Kind: Forbidden, Message: fmt.Sprintf("at most %s can be requested here", length(longest)), Hint: fmt.Sprintf("--for %s", length(longest)),
+			Kind: Forbidden, Message: fmt.Sprintf("at most %s can be requested here", longest.Length()), Hint: fmt.Sprintf("--for %s", longest.Length()),
 		}
 	}
 	return nil
@@ -402,16 +402,4 @@ func nothingToRequest(u User, name store.TargetName, login store.Login) error {
 
 func noRequest(entry store.Index) error {
 	return &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no request %d that you could answer or take back", entry), Hint: "vaultpam requests"}
-}
-
-// length writes a time as people type it.
-func length(m store.Millis) string {
-	d := time.Duration(m) * time.Millisecond
-	switch {
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	}
-	return d.String()
 }

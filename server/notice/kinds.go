@@ -24,6 +24,9 @@ const (
 	RecoveryBegun    Kind = "recovery.begun"
 	RecoveryStopped  Kind = "recovery.stopped"
 	RecoveryFinished Kind = "recovery.finished"
+	RequestMade      Kind = "request.made"
+	RequestApproved  Kind = "request.approved"
+	RequestDenied    Kind = "request.denied"
 )
 
 // A rule says what becomes of the entries of a type: whom a notice of the kind
@@ -50,6 +53,9 @@ func rules() []rule {
 		{RecoveryBegun, store.TypeRecoveryBegun, administrators, (*page).recoveryBegun},
 		{RecoveryStopped, store.TypeRecoveryStopped, administrators, (*page).recoveryStopped},
 		{RecoveryFinished, store.TypeRecoveryFinished, administrators, (*page).recoveryFinished},
+		{RequestMade, store.TypeRequestMade, approvers, (*page).requestMade},
+		{RequestApproved, store.TypeRequestApproved, thePerson, (*page).requestApproved},
+		{RequestDenied, store.TypeRequestDenied, thePerson, (*page).requestDenied},
 	}
 }
 
