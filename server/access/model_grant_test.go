@@ -306,7 +306,7 @@ func (m *model) watchReach(e *store.Entry) func() {
 	default:
 		return func() {}
 	}
-	if e.Actor.Local || m.selfGrant {
+	if e.Actor.Local || m.selfGrant || m.ssoSignIn(e) != nil { // the provider says who is in which group
 		return func() {}
 	}
 	guardrails := maps.Clone(m.grants)
