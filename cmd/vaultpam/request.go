@@ -70,7 +70,6 @@ takes has agreed. --wait waits for that; a request that nobody answers runs out.
 	f.StringVar(&waits, "expires", "", "how long it waits for its answer: `TIME` (default 8h)")
 	f.BoolVar(&wait, "wait", false, "wait until it is answered or runs out")
 	jsonFlag(cmd, &asJSON)
-	cmd.AddCommand(a.requestWithdrawCommand())
 	return cmd
 }
 
@@ -143,7 +142,7 @@ func (a *app) awaitRequest(ctx context.Context, n *node, r api.AccessRequest) (a
 	return r, nil
 }
 
-func (a *app) requestWithdrawCommand() *cobra.Command {
+func (a *app) withdrawCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "withdraw ID",
 		Short: "take a request back",

@@ -12,7 +12,7 @@ var errNoRequest = errors.New("no such request waits")
 // requestMade takes a request in, and forgets those that nobody asks about any
 // more: the table stays as small as a week's requests.
 func (a *applier) requestMade(e *store.RequestMade) error {
-	if _, ok := a.requestable(e.User, e.Base, e.Target, e.Login); !ok {
+	if !a.requestable(e.User, e.Base, e.Target, e.Login) {
 		return errors.New("no grant by which that can be requested")
 	}
 	if _, err := a.mustUser(e.User); err != nil {

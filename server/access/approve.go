@@ -15,7 +15,7 @@ func (s State) mayAnswer(u User, entry store.Index, now store.Millis) (Request, 
 		return Request{}, Grant{}, noRequest(entry)
 	}
 	if r.User == u.ID {
-		return Request{}, Grant{}, &Refusal{Kind: Forbidden, Message: "nobody answers their own request", Hint: "vaultpam request withdraw takes it back"}
+		return Request{}, Grant{}, &Refusal{Kind: Forbidden, Message: "nobody answers their own request", Hint: "vaultpam withdraw takes it back"}
 	}
 	g, ok := s.Grant(r.Base)
 	if !ok || !s.approver(u, g) {

@@ -95,22 +95,22 @@ func (s State) RequestState(r Request, now store.Millis) RequestState {
 	case r.Expires <= now:
 		return RequestRanOut
 	}
-	if _, ok := s.requestable(r.User, r.Base, r.Target, r.Login); !ok {
+	if !s.requestable(r.User, r.Base, r.Target, r.Login) {
 		return RequestVoid
 	}
 	return RequestWaits
 }
 
-// requestable returns the grant whose conditions somebody may fulfil to use a login
-// of a target, if it is there and about them.
-func (s State) requestable(user store.UserID, base, target store.Index, login store.Login) (Grant, bool) {
+// requestable reports whether a grant is there whose conditions somebody may fulfil
+// to use a login of a target.
+func (s State) requestable(user store.UserID, base, target store.Index, login store.Login) bool {
 	g, ok := s.Grant(base)
 	t, there := s.targets.get(target)
 	if !ok || !there || g.Forbids || !g.requested() || !g.covers(t, login) {
-		return Grant{}, false
+		return false
 	}
 	_, member := s.Member(g.Group, user)
-	return g, g.User == user && !user.IsZero() || g.Group != 0 && member
+	return g.User == user && !user.IsZero() || g.Group != 0 && member
 }
 
 // MakeRequest asks for what a grant with conditions says: as one login of one
@@ -236,7 +236,7 @@ func (s State) mayRequestMore(u User, e *store.RequestMade, t Target, now store.
 		if r.Target == e.Target && r.Login == e.Login {
 			return &Refusal{
 				Kind: Conflict, Message: fmt.Sprintf("request %d for %s on %s waits already", r.Entry, e.Login, t.Name),
-				Hint: fmt.Sprintf("vaultpam requests; or, to ask for something else: vaultpam request withdraw %d", r.Entry),
+				Hint: fmt.Sprintf("vaultpam requests; or, to ask for something else: vaultpam withdraw %d", r.Entry),
 			}
 		}
 		waiting++

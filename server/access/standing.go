@@ -79,8 +79,7 @@ func (s State) Standing(user store.UserID, x Touch, t Target, login store.Login,
 // whoever leaves the group that could make the request, and a target that loses the
 // label, take the answers with them.
 func (s State) stands(user store.UserID, g Grant) bool {
-	_, ok := s.requestable(user, g.Base, g.Target, g.Logins[0])
-	return ok
+	return s.requestable(user, g.Base, g.Target, g.Logins[0])
 }
 
 // take takes a grant in that covers what is asked.
