@@ -62,13 +62,13 @@ func TestAccessFiles(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		text, managed := drawAccess(rt)
 		before := have()
-		var q api.AccessRequest
+		var q api.ChangesRequest
 		for _, step := range accessfile.Steps(plan(before, text)) {
 			q.Changes = append(q.Changes, step.Do)
 		}
 		if len(q.Changes) > 0 {
 			changed++
-			if r := must[api.AccessResponse](s, s.admin, "POST", api.RouteAccess.Path, q); !r.Done {
+			if r := must[api.ChangesResponse](s, s.admin, "POST", api.RouteAccess.Path, q); !r.Done {
 				rt.Fatalf("%+v of\n%s", r, text)
 			}
 		}

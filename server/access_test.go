@@ -15,9 +15,9 @@ import (
 func TestChangeAccess(t *testing.T) {
 	s := populated(t)
 	s.added("carol", "engineer")
-	ask := func(q api.AccessRequest) api.AccessResponse {
+	ask := func(q api.ChangesRequest) api.ChangesResponse {
 		t.Helper()
-		return must[api.AccessResponse](s, s.admin, "POST", api.RouteAccess.Path, q)
+		return must[api.ChangesResponse](s, s.admin, "POST", api.RouteAccess.Path, q)
 	}
 	groups := func() int {
 		t.Helper()
@@ -33,7 +33,7 @@ func TestChangeAccess(t *testing.T) {
 		{Do: api.VerbLabel, Target: "db9", Labels: "env=prod"},
 		{Do: api.VerbAddGrant, Grant: &api.Grant{User: "ada", Targets: "*", Logins: []string{"root"}}},
 	})
-	if r := ask(api.AccessRequest{Changes: good, DryRun: true}); r.Done || len(r.Refused) > 0 || groups() != 0 {
+	if r := ask(api.ChangesRequest{Changes: good, DryRun: true}); r.Done || len(r.Refused) > 0 || groups() != 0 {
 		t.Errorf("a dry run: %+v, and %d groups", r, groups())
 	}
 	want := []api.RefusedChange{
@@ -41,15 +41,15 @@ func TestChangeAccess(t *testing.T) {
 		{Change: 5, Kind: api.KindForbidden, Detail: "an administrator can't grant access to themselves", Hint: "ask another administrator; a company with only one sets: vaultpamd setting self-grant allowed"},
 	}
 	for _, dry := range []bool{true, false} {
-		if diff := cmp.Diff(api.AccessResponse{Refused: want}, ask(api.AccessRequest{Changes: bad, DryRun: dry})); diff != "" || groups() != 0 {
+		if diff := cmp.Diff(api.ChangesResponse{Refused: want}, ask(api.ChangesRequest{Changes: bad, DryRun: dry})); diff != "" || groups() != 0 {
 			t.Errorf("%d groups (-want +got):\n%s", groups(), diff)
 		}
 	}
-	r := ask(api.AccessRequest{Changes: good})
+	r := ask(api.ChangesRequest{Changes: good})
 	if !r.Done || r.First == 0 || groups() != 1 {
 		t.Errorf("%+v, and %d groups", r, groups())
 	}
-	r = ask(api.AccessRequest{Changes: []api.AccessChange{
+	r = ask(api.ChangesRequest{Changes: []api.AccessChange{
 		{Do: api.VerbRemoveGrant, ID: r.First + 2}, {Do: api.VerbRemoveGrant, ID: r.First + 3},
 		{Do: api.VerbRemoveMember, Group: "ops", Handle: "carol"}, {Do: api.VerbRemoveGroup, Group: "ops"},
 	}})
@@ -60,10 +60,10 @@ func TestChangeAccess(t *testing.T) {
 		{}, {Do: "remove-user", Handle: "carol"}, {Do: api.VerbAddGrant},
 		{Do: api.VerbAddGrant, Grant: &api.Grant{User: "carol", Targets: "*", Logins: []string{"root"}, Request: 4, Base: 3}},
 	} {
-		if r := ask(api.AccessRequest{Changes: []api.AccessChange{unknown}}); r.Done || len(r.Refused) != 1 || r.Refused[0].Kind != api.KindInvalid {
+		if r := ask(api.ChangesRequest{Changes: []api.AccessChange{unknown}}); r.Done || len(r.Refused) != 1 || r.Refused[0].Kind != api.KindInvalid {
 			t.Errorf("%+v: %+v", unknown, r)
 		}
 	}
-	s.refused(s.ask("POST", api.RouteAccess.Path, s.admin.token, api.AccessRequest{}), http.StatusBadRequest)
+	s.refused(s.ask("POST", api.RouteAccess.Path, s.admin.token, api.ChangesRequest{}), http.StatusBadRequest)
 	s.refused(s.ask("POST", api.RouteAccess.Path, s.admin.token, `{"changes":[`+strings.Repeat(`{"do":"add-group","group":"x"},`, api.MaxChanges)+`{"do":"add-group","group":"x"}]}`), http.StatusBadRequest)
 }

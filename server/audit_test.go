@@ -171,6 +171,14 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, v.Target
 	case *store.LockRemoved:
 		return v.User, v.Target
+	case *store.RequestMade:
+		return v.User, v.Target
+	case *store.RequestApproved:
+		return v.User, v.Target
+	case *store.RequestDenied:
+		return v.User, v.Target
+	case *store.RequestWithdrawn:
+		return v.User, v.Target
 	case *store.CertificateIssued:
 		return v.User, v.Target
 	case *store.SessionStarted:

@@ -153,6 +153,11 @@ func (n *Node) signInPage(w http.ResponseWriter, r *http.Request, id string) {
 		page.Purpose = pages.ToConfirm
 	case login.PurposeAdd:
 		page.Purpose = pages.ToAddPasskey
+	case login.PurposeApprove:
+		page.Purpose = pages.ToApprove
+		for _, d := range v.Details {
+			page.Details = append(page.Details, pages.Detail(d))
+		}
 	case login.PurposeEnrol:
 		n.showRefusal(w, r, api.NewError(api.KindNotFound, "open the invitation's link again", "there is no such page"))
 		return

@@ -189,6 +189,8 @@ func (v *view) describe() {
 		v.grant()
 	case *store.LockAdded, *store.LockRemoved:
 		v.lock()
+	case *store.RequestMade, *store.RequestApproved, *store.RequestDenied, *store.RequestWithdrawn:
+		v.request()
 	case *store.CertificateIssued:
 		v.certificate(e)
 	case *store.SessionStarted, *store.SessionRefused, *store.SessionEnded:

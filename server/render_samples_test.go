@@ -124,6 +124,16 @@ func (s *site) samples() []store.Event {
 		&store.GrantAdded{User: bot, Target: target, Logins: []store.Login{"root"}},
 		&store.SessionRefused{User: bot, Target: target, Login: "root", Reason: store.RefusedTouch},
 		&store.UserRemoved{User: bot},
+		&store.RequestMade{
+			User: user, Target: target, Login: "root", Base: grant, For: store.DefaultPurposes(), Lasts: 5_400_000, Expires: until, Nonce: store.Hash{1}, Source: source,
+			Reason: s.opened(user, store.FieldReason, "the disk is full"), Ticket: s.opened(user, store.FieldTicket, "INC-4711"),
+		},
+		&store.RequestMade{User: user, Target: target, Login: "root", Base: grant, Lasts: 90_000, Expires: until, Nonce: store.Hash{1}, Source: source},
+		&store.RequestApproved{User: user, Target: target, Request: 40, SignIn: 9, Factor: 8, Kind: store.FactorPasskey, Nonce: store.Hash{1},
+			Assertion: &store.Assertion{AuthenticatorData: make([]byte, 37), ClientDataJSON: []byte("{}"), Signature: []byte{1}}},
+		&store.RequestApproved{User: user, Target: target, Request: 40, SignIn: 9, Factor: 8, Kind: store.FactorTOTP, Step: 7, Comment: store.Commitment{9}},
+		&store.RequestDenied{User: user, Target: target, Request: 40, Comment: store.Commitment{9}},
+		&store.RequestWithdrawn{User: user, Target: target, Request: 40},
 	}
 }
 

@@ -51,6 +51,8 @@ func admitted(t *testing.T, who api.Who) []string {
 		return []string{"administrator"}
 	case api.WhoAuditor:
 		return []string{"auditor"}
+	case api.WhoApprover:
+		return []string{"approver"}
 	case api.WhoReader:
 		return []string{"auditor", "administrator"}
 	}

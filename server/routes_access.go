@@ -13,13 +13,13 @@ import (
 )
 
 // changeAccess makes all of some changes or none.
-func (n *Node) changeAccess(ctx context.Context, c call, q api.AccessRequest) (api.AccessResponse, error) {
+func (n *Node) changeAccess(ctx context.Context, c call, q api.ChangesRequest) (api.ChangesResponse, error) {
 	cmd := access.ChangeAccess{By: c.caller}
 	for i, change := range q.Changes {
 		step, err := accessStep(c, change)
 		if err != nil {
 			e := problem(err)
-			return api.AccessResponse{Refused: []api.RefusedChange{{Change: i, Kind: e.Kind, Detail: e.Detail, Hint: e.Hint}}}, nil
+			return api.ChangesResponse{Refused: []api.RefusedChange{{Change: i, Kind: e.Kind, Detail: e.Detail, Hint: e.Hint}}}, nil
 		}
 		cmd.Steps = append(cmd.Steps, step)
 	}
@@ -31,9 +31,9 @@ func (n *Node) changeAccess(ctx context.Context, c call, q api.AccessRequest) (a
 		made, err = n.ledger.Do(ctx, cmd)
 	}
 	if refused, ok := errors.AsType[*access.StepsRefusal](err); ok {
-		return api.AccessResponse{Refused: wireRefusals(refused)}, nil
+		return api.ChangesResponse{Refused: wireRefusals(refused)}, nil
 	}
-	return api.AccessResponse{Done: err == nil && !q.DryRun, First: uint64(made.First)}, err
+	return api.ChangesResponse{Done: err == nil && !q.DryRun, First: uint64(made.First)}, err
 }
 
 func wireRefusals(r *access.StepsRefusal) []api.RefusedChange {

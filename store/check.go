@@ -97,6 +97,14 @@ func checkEvent(e Event) error {
 		return e.check()
 	case *LockRemoved:
 		return check(want{e.Lock != 0, "a lock"})
+	case *RequestMade:
+		return e.check()
+	case *RequestApproved:
+		return e.check()
+	case *RequestDenied:
+		return check(want{!e.User.IsZero() && e.Target != 0 && e.Request != 0, "a user's request for a target"}, want{e.Comment != Commitment{}, "a comment"})
+	case *RequestWithdrawn:
+		return check(want{!e.User.IsZero() && e.Target != 0 && e.Request != 0, "a user's request for a target"})
 	case *CertificateIssued:
 		target := e.Kind == CertificateTarget
 		var err error

@@ -29,6 +29,11 @@ const (
 	// FieldSSO is an account of the company's OpenID provider: issuer, line feed and
 	// subject.
 	FieldSSO Field = "sso"
+	// FieldReason and FieldTicket are what somebody gave with a request, FieldComment
+	// what an approver answered.
+	FieldReason  Field = "reason"
+	FieldTicket  Field = "ticket"
+	FieldComment Field = "comment"
 	// FieldDoors is the text of a DoorReport.
 	FieldDoors Field = "doors"
 	// FieldLock is why somebody locked something, or took the lock away.

@@ -286,6 +286,14 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(LockAdded), nil
 	case TypeLockRemoved:
 		return new(LockRemoved), nil
+	case TypeRequestMade:
+		return new(RequestMade), nil
+	case TypeRequestApproved:
+		return new(RequestApproved), nil
+	case TypeRequestDenied:
+		return new(RequestDenied), nil
+	case TypeRequestWithdrawn:
+		return new(RequestWithdrawn), nil
 	case TypeCertificateIssued:
 		return new(CertificateIssued), nil
 	case TypeSessionStarted:

@@ -113,6 +113,16 @@ func examples() []*store.Entry {
 		&store.FactorEnrolled{User: user, Kind: store.FactorKey, Key: key, Join: 62, Name: commitment},
 		&store.FactorEnrolled{User: user, Kind: store.FactorKey, Key: key},
 		&store.SignInSucceeded{User: user, Factor: 63, Kind: store.FactorKey, Token: hash, Expires: 1_800_000_000_000, Source: commitment, Key: store.ClientKey(hash)},
+		&store.RequestMade{
+			User: user, Target: 9, Login: "root", Base: 11, For: must(store.ParsePurposes("shell; sftp=read-only")), Lasts: 3_600_000,
+			Reason: commitment, Ticket: commitment, Expires: 1_700_000_028_800, Nonce: hash, Source: commitment,
+		},
+		&store.RequestMade{User: user, Target: 9, Login: "root", Base: 11, Lasts: 3_600_000, Expires: 1_700_000_028_800, Nonce: hash, Source: commitment},
+		&store.RequestApproved{User: user, Target: 9, Request: 60, SignIn: 44, Factor: 39, Kind: store.FactorPasskey, Nonce: hash, Comment: commitment,
+			Assertion: &store.Assertion{AuthenticatorData: make([]byte, 37), ClientDataJSON: []byte("{}"), Signature: []byte{1}}},
+		&store.RequestApproved{User: user, Target: 9, Request: 60, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_670},
+		&store.RequestDenied{User: user, Target: 9, Request: 60, Comment: commitment},
+		&store.RequestWithdrawn{User: user, Target: 9, Request: 60},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -61,6 +61,7 @@ func TestFormatIsDocumented(t *testing.T) {
 	coded := map[string][]string{
 		"recording-file": codedFields(reflect.TypeFor[store.RecordingFile]()),
 		"passkey":        codedFields(reflect.TypeFor[store.Passkey]()),
+		"assertion":      codedFields(reflect.TypeFor[store.Assertion]()),
 		"conditions":     codedFields(reflect.TypeFor[store.Conditions]()),
 	}
 	for _, e := range examples() {

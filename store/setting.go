@@ -28,6 +28,8 @@ const (
 	// SettingBotSignInLife is how long a bot's sign-in session lasts, whether
 	// anything is issued to it or not.
 	SettingBotSignInLife Setting = "bot-sign-in-life"
+	// SettingApproveWith says what approvers prove themselves with.
+	SettingApproveWith Setting = "approve-with"
 )
 
 // Values of settings that are words.
@@ -40,6 +42,9 @@ const (
 	DeviceLoginOff        = "off"
 
 	AuthenticatorsAny = "any"
+
+	ApproveWithPasskey = "passkey" // alone, so that anybody can verify it
+	ApproveWithTOTP    = "totp"    // or a passkey; then the server's word is the proof
 )
 
 const (
@@ -50,7 +55,7 @@ const (
 
 // Settings returns all settings in the order in which they are listed.
 func Settings() []Setting {
-	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators, SettingBotSignInLife}
+	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators, SettingBotSignInLife, SettingApproveWith}
 }
 
 // Default returns what counts where nobody has decided.
@@ -68,6 +73,8 @@ func (s Setting) Default() string {
 		return AuthenticatorsAny
 	case SettingBotSignInLife:
 		return "1h"
+	case SettingApproveWith:
+		return ApproveWithPasskey
 	}
 	return ""
 }
@@ -85,6 +92,8 @@ func (s Setting) Check(value string) error {
 	case SettingAuthenticators:
 		_, err := ParseAAGUIDs(value)
 		return err
+	case SettingApproveWith:
+		return oneOf(s, value, ApproveWithPasskey, ApproveWithTOTP)
 	}
 	return &WordError{What: "setting", Word: clip(string(s)), Want: words(Settings())}
 }

@@ -73,6 +73,14 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User, r.Target = v.About(), v.Target
 	case *LockRemoved:
 		r.User, r.Target = v.User, v.Target
+	case *RequestMade:
+		r.User, r.Target = v.User, v.Target
+	case *RequestApproved:
+		r.User, r.Target = v.User, v.Target
+	case *RequestDenied:
+		r.User, r.Target = v.User, v.Target
+	case *RequestWithdrawn:
+		r.User, r.Target = v.User, v.Target
 	case *CertificateIssued:
 		r.User, r.Target = v.User, v.Target
 	case *SessionStarted:

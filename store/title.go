@@ -26,3 +26,23 @@ func ParseTitle(text string) (string, error) {
 	}
 	return text, nil
 }
+
+// MaxSentence is the longest sentence in characters.
+const MaxSentence = 500
+
+// ParseSentence parses what a person writes for another one to read, such as the
+// reason of a request: 1 to 500 printable characters on one line, no space at
+// either end.
+func ParseSentence(text string) (string, error) {
+	switch {
+	case text == "":
+		return "", fmt.Errorf("some words are needed")
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "", fmt.Errorf("%q holds what can't be shown on one line", clip(text))
+	case utf8.RuneCountInString(text) > MaxSentence:
+		return "", fmt.Errorf("%q is longer than %d characters", clip(text), MaxSentence)
+	case strings.TrimSpace(text) != text:
+		return "", fmt.Errorf("%q begins or ends with a space", clip(text))
+	}
+	return text, nil
+}

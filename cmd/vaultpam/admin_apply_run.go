@@ -58,8 +58,8 @@ func (x *application) left() []int {
 const maxPart = 48 << 10
 
 // part returns as many of the steps as can be sent together, and one at least.
-func (x *application) part(steps []int) ([]int, api.AccessRequest) {
-	var q api.AccessRequest
+func (x *application) part(steps []int) ([]int, api.ChangesRequest) {
+	var q api.ChangesRequest
 	size := 0
 	for n, i := range steps {
 		change := x.steps[i].Do
@@ -103,7 +103,7 @@ func (x *application) rehearse(ctx context.Context, c *client.Client) error {
 	return nil
 }
 
-func (x *application) send(ctx context.Context, c *client.Client, part []int, q api.AccessRequest) error {
+func (x *application) send(ctx context.Context, c *client.Client, part []int, q api.ChangesRequest) error {
 	r, err := c.ChangeAccess(ctx, q)
 	if err != nil {
 		return err

@@ -25,11 +25,11 @@ func governed(t *testing.T) (*fakeServer, *machine) {
 		{ID: 16, Targets: "*", Logins: []string{}, Forbids: true, For: "direct"},
 	})
 	s.set(api.RouteAccess, func(body []byte) any {
-		var q api.AccessRequest
+		var q api.ChangesRequest
 		if err := json.Unmarshal(body[strings.IndexByte(string(body), '{'):], &q); err != nil {
 			return api.NewError(api.KindInvalid, "", "%v", err)
 		}
-		var r api.AccessResponse
+		var r api.ChangesResponse
 		for i, c := range q.Changes {
 			if c.Handle == "carol" || c.Grant != nil && c.Grant.User == "carol" {
 				r.Refused = append(r.Refused, api.RefusedChange{Change: i, Kind: api.KindForbidden, Detail: "not to yourself", Hint: "ask another administrator"})
@@ -181,7 +181,7 @@ func TestAdminApplyReads(t *testing.T) {
 	// A server that dies in between has said what it did.
 	s.set(api.RouteAccess, func([]byte) any { return api.NewError(api.KindUnavailable, "", "the disk is full") })
 	apply("version: 1\nmanages: [guardrails]\n", "--yes").want(t, exitUnavailable, "the disk is full")
-	s.set(api.RouteAccess, api.AccessResponse{Refused: []api.RefusedChange{{Change: 7}}})
+	s.set(api.RouteAccess, api.ChangesResponse{Refused: []api.RefusedChange{{Change: 7}}})
 	apply("version: 1\nmanages: [guardrails]\n", "--yes").want(t, exitOther, "a refusal of no change")
 }
 
@@ -199,7 +199,7 @@ func TestAdminApplyInParts(t *testing.T) {
 		if calls++; calls > 1 {
 			return api.NewError(api.KindUnavailable, "", "the disk is full")
 		}
-		return api.AccessResponse{Done: true}
+		return api.ChangesResponse{Done: true}
 	})
 	r := m.runWith(strings.NewReader(text.String()), "admin", "apply", "-", "--yes")
 	r.want(t, exitUnavailable, "after 200 of 252 steps: the disk is full", "run it again")

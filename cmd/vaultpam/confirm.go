@@ -50,6 +50,12 @@ func (a *app) touch(ctx context.Context, n *node, q api.ConfirmRequest) error {
 	if err != nil || !page.Needed {
 		return err
 	}
+	return a.awaitPage(ctx, n, page, "vaultpam confirm")
+}
+
+// awaitPage leads the person to a page and waits until they have done what it asks;
+// again is what to type where they have not.
+func (a *app) awaitPage(ctx context.Context, n *node, page api.ConfirmResponse, again string) error {
 	a.show(ctx, page.URL)
 	for a.Now().Before(page.Expires) {
 		begun := a.Now()
@@ -61,5 +67,5 @@ func (a *app) touch(ctx context.Context, n *node, q api.ConfirmRequest) error {
 			return err
 		}
 	}
-	return withHint(errNobodyConfirmed, "vaultpam confirm")
+	return withHint(errNobodyConfirmed, "%s", again)
 }

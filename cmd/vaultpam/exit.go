@@ -104,6 +104,8 @@ func exitCode(err error) int {
 		return exitLedger
 	case errors.Is(err, client.ErrPin), errors.Is(err, client.ErrIdentity):
 		return exitIdentity
+	case errors.Is(err, errNotApproved):
+		return exitRefused
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &usage):

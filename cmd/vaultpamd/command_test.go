@@ -182,6 +182,7 @@ func TestTheLocalAdministrator(t *testing.T) {
 		{"setting", "value", "default"}, {"self-grant", "allowed", "refused"}, {"sign-in-life", "10h", "10h"}, {"sign-in-idle", "30m", "4h"},
 		{"device-login", "same-source", "same-source"}, {"authenticators", "any", "any"},
 		{"bot-sign-in-life", "1h", "1h"},
+		{"approve-with", "passkey", "passkey"},
 	}
 	r := run(t, "setting", "--dir", dir)
 	var got [][]string

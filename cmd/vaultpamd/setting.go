@@ -30,6 +30,9 @@ arguments it lists all settings, what they are and what they are by default.
                     which the configuration's attestation_roots names their makers
     bot-sign-in-life  how long a bot's sign-in session lasts, used or not: the same
                     as sign-in-life
+    approve-with    what approvers answer requests with: passkey, which anybody can
+                    verify later; totp, a code as well, for which the server's word
+                    is all there is
 
 Sessions that are open keep the times that they were opened with.`,
 		Args: func(cmd *cobra.Command, args []string) error {

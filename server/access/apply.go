@@ -127,6 +127,14 @@ func (a *applier) apply() error {
 		return a.lockAdded(e)
 	case *store.LockRemoved:
 		return a.lockRemoved(e)
+	case *store.RequestMade:
+		return a.requestMade(e)
+	case *store.RequestApproved:
+		return a.requestApproved(e)
+	case *store.RequestDenied:
+		return a.requestEnded(e.Request, e.User, e.Target, RequestDenied)
+	case *store.RequestWithdrawn:
+		return a.requestEnded(e.Request, e.User, e.Target, RequestWithdrawn)
 	case *store.CertificateIssued:
 		a.certificateIssued(e)
 	case *store.SessionStarted:
@@ -205,6 +213,7 @@ func (a *applier) userRemoved(e *store.UserRemoved) error {
 	}
 	a.leaveGroups(u.ID)
 	a.dropLock(lockKey{user: u.ID})
+	a.forgetRequests(u.ID)
 	a.forgetIdentity(u)
 	a.handles = a.handles.drop(u.Handle)
 	a.users = a.users.drop(u.ID)
@@ -453,6 +462,9 @@ func (a *applier) grantAdded(e *store.GrantAdded) error {
 		if _, ok := a.groups.get(group); !ok && group != 0 {
 			return errNoGroup
 		}
+	}
+	if err := a.fulfilled(e); err != nil {
+		return err
 	}
 	g := NewGrant(a.entry.Index, e)
 	a.grants = a.grants.set(g.key(), g)

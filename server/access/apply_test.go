@@ -71,6 +71,11 @@ func TestApplyRefuses(t *testing.T) {
 		"lock of no certificate":   {Index: next, Time: now, Event: &store.LockAdded{Serial: 4711}},
 		"a lock twice":             {Index: next, Time: now, Event: &store.LockAdded{Target: target}},
 		"removal of no lock":       {Index: next, Time: now, Event: &store.LockRemoved{Lock: grant}},
+		"a request by no grant":    {Index: next, Time: now, Event: &store.RequestMade{User: p.id, Target: target, Login: "root", Base: grant}},
+		"the answer to nothing":    {Index: next, Time: now, Event: &store.RequestApproved{User: p.id, Target: target, Request: grant}},
+		"the end of no request":    {Index: next, Time: now, Event: &store.RequestDenied{User: p.id, Target: target, Request: grant}},
+		"no request taken back":    {Index: next, Time: now, Event: &store.RequestWithdrawn{User: p.id, Target: target, Request: grant}},
+		"a grant for no request":   {Index: next, Time: now, Event: &store.GrantAdded{User: p.id, Target: target, Logins: []store.Login{"root"}, Request: 1, Base: grant}},
 		"nothing before the birth": {Index: 0, Time: now, Event: fine},
 	} {
 		s := c.state

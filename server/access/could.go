@@ -175,8 +175,8 @@ func (s State) Sentence(c Could) string {
 	return b.String()
 }
 
-// Approvers yields who could approve a request for it: the people of the group that
-// its grant names, but for whoever asks, bots and who is locked.
+// Approvers yields who could approve a request for it: who may answer requests for
+// its grant, but for whoever asks.
 func (s State) Approvers(c Could) iter.Seq[User] {
 	return func(yield func(User) bool) {
 		g, ok := c.Request()
@@ -184,7 +184,7 @@ func (s State) Approvers(c Could) iter.Seq[User] {
 			return
 		}
 		for u := range s.Members(g.Conditions.Approvers) {
-			if _, locked := s.LockOfUser(u.ID); !locked && !u.Bot && u.ID != c.User.ID && !yield(u) {
+			if s.approver(u, g) && u.ID != c.User.ID && !yield(u) {
 				return
 			}
 		}

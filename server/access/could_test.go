@@ -15,7 +15,7 @@ import (
 // entries that make it so.
 func TestCould(t *testing.T) {
 	c := found(t)
-	carol, dana := c.employ("carol"), c.employ("dana")
+	carol, dana := c.employ("carol"), c.employ("dana", store.RoleApprover)
 	db1 := c.target("db1", "root", "deploy", "www", "backup", "oracle", "admin")
 	c.do(access.AddGroup{By: local, Name: "dba"})
 	group := c.state.Next() - 1

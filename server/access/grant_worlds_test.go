@@ -23,8 +23,23 @@ func TestGrantWorlds(t *testing.T) {
 	for _, name := range []string{"db1", "web1"} {
 		base.target(name, "root", "deploy")
 	}
-	for _, group := range []string{"dba", "ops"} {
+	for _, group := range []string{"dba", "ops", "leads"} {
 		base.do(access.AddGroup{By: local, Name: group})
+	}
+	var leads []approver
+	for _, name := range []string{"erin", "frank"} {
+		p := base.employ(name, store.RoleApprover)
+		leads = append(leads, approver{p, base.passkeyOf(p)})
+	}
+	for _, name := range []store.Handle{"erin", "frank"} {
+		base.do(access.AddMember{By: local, Group: "leads", User: name})
+	}
+	base.do(access.AddMember{By: local, Group: "dba", User: "carol"})
+	for i, group := range []store.GroupName{"dba", "ops"} {
+		base.do(access.AddGrant{
+			By: local, Group: group, Targets: "*", Logins: []string{"root"}, For: "shell; sftp=read-only; direct", Approvers: "leads",
+			Conditions: store.Conditions{Reason: true, Approvals: uint64(i + 1)},
+		})
 	}
 	for i, p := range people { // both work already: bob by a narrow grant, carol by a wide one
 		c := access.AddGrant{By: local, User: p.handle, Target: "db1", Logins: []string{"root"}}
@@ -36,15 +51,18 @@ func TestGrantWorlds(t *testing.T) {
 		start.Certificate = start.SignIn // the model reads it there
 		base.do(start)
 	}
-	answers := map[bool]int{}
+	answers, asked := map[bool]int{}, map[access.RequestState]int{}
 	check(t, rounds(10_000, 1_000_000), func(t *rapid.T) {
 		w := grantWorld(t, base)
 		for range rapid.IntRange(4, 16).Draw(t, "steps") {
-			w.grantStep(people)
+			w.grantStep(people, leads)
 		}
 		for _, later := range []time.Duration{0, one(w, "later", time.Minute, 5*time.Hour, 26*time.Hour, 61*time.Hour)} {
 			w.wait(later)
 			w.lookAtReach(w.at())
+		}
+		for r := range w.state.Requests() {
+			asked[w.state.RequestState(r, w.at())]++
 		}
 		for id, s := range w.model.sessions {
 			answers[len(w.model.inSession(id, w.at()).uses) > 0]++
@@ -53,6 +71,12 @@ func TestGrantWorlds(t *testing.T) {
 			}
 		}
 	})
+	t.Logf("of the requests there are %v", asked)
+	for _, state := range []access.RequestState{access.RequestWaits, access.RequestApproved, access.RequestDenied, access.RequestWithdrawn, access.RequestRanOut, access.RequestVoid} {
+		if asked[state] == 0 {
+			t.Errorf("no request is %q: the worlds are not what they should be", state)
+		}
+	}
 	if t.Logf("%d sessions went on, %d ended", answers[true], answers[false]); answers[true] == 0 || answers[false] == 0 {
 		t.Error("all sessions went on, or all ended: the worlds are not what they should be")
 	}
@@ -71,11 +95,11 @@ func grantWorld(t *rapid.T, like *company) *world {
 }
 
 // grantStep does one thing that decides who may do what.
-func (w *world) grantStep(people []person) {
+func (w *world) grantStep(people []person, leads []approver) {
 	w.Helper()
-	group, p := one[store.GroupName](w, "group", "dba", "ops"), rapid.SampledFrom(people).Draw(w.t, "who")
+	group, p := one[store.GroupName](w, "group", "dba", "ops", "dba", "ops", "leads"), rapid.SampledFrom(append(people, leads[0].person, leads[1].person)).Draw(w.t, "who")
 	var cmd access.Command
-	switch rapid.IntRange(0, 12).Draw(w.t, "step") {
+	switch rapid.IntRange(0, 18).Draw(w.t, "step") {
 	case 0, 1, 2, 3:
 		c := w.addGrant().(access.AddGrant)
 		c.By, cmd = local, c
@@ -90,6 +114,8 @@ func (w *world) grantStep(people []person) {
 		cmd = access.RemoveMember{By: local, Group: group, User: p.handle}
 	case 9:
 		cmd = access.RemoveGrant{By: local, Grant: known(w, "grant", w.grants, 0)}
+	case 10, 11, 12, 13, 14, 15:
+		cmd = w.requestCommand(people, leads)
 	default:
 		start := w.start(p, one[store.TargetName](w, "target", "db1", "web1"), one[store.Login](w, "login", "root", "deploy"))
 		start.Certificate = start.SignIn // the model reads it there

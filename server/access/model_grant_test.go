@@ -134,6 +134,7 @@ func (m *model) standing(user store.UserID, touched, judged store.Millis, target
 		switch {
 		case g.Forbids, !m.mine(g, user), !m.about(g, target, login), !m.live(g, now):
 		case c.Passkey != 0 && (touched == 0 || judged-touched >= store.Millis(c.Passkey)*60_000):
+		case g.Base != 0 && !m.requestable(user, g.Base, target, login):
 		case g.Request == 0 && (c.Reason || c.Approvals != 0 || c.Ticket != ""):
 		default:
 			st.grants = append(st.grants, entry)
@@ -240,11 +241,27 @@ func (m *model) seeGrant(e *store.Entry) {
 func (m *model) judgeGrant(e *store.Entry, bad func(string)) {
 	switch v := e.Event.(type) {
 	case *store.GrantAdded:
+		if v.Request != 0 {
+			m.judgeAnswer(e, v, bad)
+			return
+		}
 		if !m.mayAdminister(e) {
 			bad("not by an administrator")
 		}
 		if !v.Forbids && !e.Actor.Local && m.mine(v, e.Actor.User) && !m.selfGrant {
 			bad("to oneself")
+		}
+	case *store.RequestMade:
+		m.judgeRequest(e, v, bad)
+	case *store.RequestApproved:
+		m.judgeApproval(e, v, bad)
+	case *store.RequestDenied:
+		if !m.mayAnswer(e.Actor.User, v.Request, e.Time) {
+			bad("by nobody who may answer it")
+		}
+	case *store.RequestWithdrawn:
+		if e.Actor.User != v.User || !m.waits(v.Request, e.Time) || m.requests[v.Request].made.User != v.User {
+			bad("not by who made it, or too late")
 		}
 	case *store.GrantRemoved, *store.TargetLabelled:
 		if !m.mayAdminister(e) {
@@ -295,7 +312,7 @@ func (m *model) watchReach(e *store.Entry) func() {
 	default:
 		return func() {}
 	}
-	if e.Actor.Local || m.selfGrant {
+	if e.Actor.Local || m.selfGrant || m.ssoSignIn(e) != nil { // the provider says who is in which group
 		return func() {}
 	}
 	guardrails := maps.Clone(m.grants)

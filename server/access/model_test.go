@@ -19,6 +19,7 @@ type model struct {
 	signIns   map[store.Index]*modelSignIn
 	targets   map[store.Index]*store.TargetAdded
 	grants    map[store.Index]*store.GrantAdded
+	requests  map[store.Index]*modelRequest
 	labels    map[store.Index]map[string]string
 	sessions  map[store.SessionID]*store.SessionStarted
 	begun     map[store.SessionID]store.Millis
@@ -40,6 +41,7 @@ type model struct {
 
 type modelUser struct {
 	admin    bool
+	approver bool
 	lastStep uint64
 	factors  map[store.Index]*modelFactor
 	set      *store.RecoveryCreated // of recovery codes
@@ -61,6 +63,7 @@ type modelLink struct {
 type modelGroup struct {
 	name    store.GroupName
 	members map[store.UserID]bool
+	since   map[store.UserID]store.Index
 }
 
 type modelFactor struct {
@@ -90,7 +93,7 @@ func newModel(c *company) *model {
 	m := &model{
 		company: c,
 		users:   map[store.UserID]*modelUser{}, signIns: map[store.Index]*modelSignIn{},
-		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{},
+		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{}, requests: map[store.Index]*modelRequest{},
 		labels: map[store.Index]map[string]string{}, begun: map[store.SessionID]store.Millis{},
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
@@ -113,12 +116,13 @@ func (m *model) see(e *store.Entry) {
 	m.seeGrant(e)
 	m.seeLock(e)
 	m.seeBot(e)
+	m.seeRequest(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
 	case *store.UserAdded:
 		m.users[v.User] = &modelUser{
-			admin: slices.Contains(v.Roles, store.RoleAdministrator), factors: map[store.Index]*modelFactor{}, handle: v.Handle,
+			admin: slices.Contains(v.Roles, store.RoleAdministrator), approver: slices.Contains(v.Roles, store.RoleApprover), factors: map[store.Index]*modelFactor{}, handle: v.Handle,
 		}
 	case *store.UserRemoved:
 		delete(m.users, v.User)
@@ -176,13 +180,13 @@ func (m *model) see(e *store.Entry) {
 		m.links[v.User] = modelLink{e.Index, text}
 		maps.DeleteFunc(m.signIns, func(_ store.Index, x *modelSignIn) bool { return x.user == v.User && x.sso != 0 })
 	case *store.GroupAdded:
-		m.groups[e.Index] = &modelGroup{name: v.Name, members: map[store.UserID]bool{}}
+		m.groups[e.Index] = &modelGroup{name: v.Name, members: map[store.UserID]bool{}, since: map[store.UserID]store.Index{}}
 	case *store.GroupRenamed:
 		m.groups[v.Group].name = v.Name
 	case *store.GroupRemoved:
 		delete(m.groups, v.Group)
 	case *store.MemberAdded:
-		m.groups[v.Group].members[v.User] = true
+		m.groups[v.Group].members[v.User], m.groups[v.Group].since[v.User] = true, e.Index
 	case *store.MemberRemoved:
 		delete(m.groups[v.Group].members, v.User)
 	case *store.TargetAdded:

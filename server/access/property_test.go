@@ -80,6 +80,7 @@ type world struct {
 	grants      []store.Index
 	sessions    []store.SessionID
 	factors     []store.Index
+	requests    []store.Index
 }
 
 func newWorld(t *rapid.T) *world {
@@ -133,6 +134,8 @@ func (w *world) know(e *store.Entry) {
 		w.tokens, w.signIns = append(w.tokens, v.Token), append(w.signIns, e.Index)
 	case *store.GrantAdded:
 		w.grants = append(w.grants, e.Index)
+	case *store.RequestMade:
+		w.requests = append(w.requests, e.Index)
 	case *store.SessionStarted:
 		w.sessions = append(w.sessions, v.Session)
 	}
@@ -316,6 +319,16 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		if c.By.Local {
 			want = w.model.grants[c.Grant] != nil
 		}
+	case access.MakeRequest:
+		want = w.mayRequest(c, at)
+	case access.ApproveRequest:
+		want = w.mayApprove(c, at)
+	case access.DenyRequest:
+		x := w.model.byToken(c.By, at)
+		want = x != nil && w.model.mayAnswer(x.user, c.Request, at)
+	case access.WithdrawRequest:
+		x := w.model.byToken(c.By, at)
+		want = x != nil && w.model.waits(c.Request, at) && w.model.requests[c.Request].made.User == x.user
 	case access.LabelTarget:
 		if c.By.Local {
 			want = w.model.targetNamed(c.Name) != 0 && c.Labels != "env"

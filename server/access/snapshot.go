@@ -14,7 +14,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 10
+const FoldVersion = 11
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -41,6 +41,7 @@ type snapshot struct {
 	Refusals    []snapRefusal
 	Pending     PendingRecovery
 	Locks       []Lock
+	Requests    []Request
 }
 
 type pair[K, V any] struct {
@@ -128,6 +129,9 @@ func (s State) Snapshot() ([]byte, error) {
 	}
 	for l := range s.Locks() {
 		x.Locks = append(x.Locks, l)
+	}
+	for _, v := range s.requests.all() {
+		x.Requests = append(x.Requests, v)
 	}
 	enc, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
@@ -228,6 +232,9 @@ func (x *snapshot) fill(s *State, texts Texts) {
 			}
 		}
 	})
+	for _, r := range x.Requests {
+		s.requests = s.requests.set(r.Entry, r)
+	}
 	for _, v := range x.Sessions {
 		s.sessions = s.sessions.set(v.ID, v)
 	}

@@ -47,6 +47,9 @@ func (s State) Standing(user store.UserID, x Touch, t Target, login store.Login,
 			st.otherLogin = st.otherLogin || !g.Forbids && g.reaches(t) && g.live(now) && !g.requested()
 			continue
 		}
+		if g.Base != 0 && !s.stands(user, g) {
+			continue
+		}
 		if next := g.changes(now); next != 0 && (st.Changes == 0 || next < st.Changes) {
 			st.Changes = next
 		}
@@ -79,6 +82,13 @@ func union(grants []Grant) store.Purposes {
 		all = append(all, g.Purposes()...)
 	}
 	return joined(all)
+}
+
+// stands reports whether a grant that answers a request still has what it stands on:
+// whoever leaves the group that could make the request, and a target that loses the
+// label, take the answers with them.
+func (s State) stands(user store.UserID, g Grant) bool {
+	return s.requestable(user, g.Base, g.Target, g.Logins[0])
 }
 
 // take takes a grant in that covers what is asked.
@@ -174,7 +184,7 @@ func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Re
 	case st.early.Entry != 0:
 		return refuse(store.RefusedNotYet, "try again then", "%s may log in as %s on %s from %s on", u.Handle, login, name, moment(st.early.From))
 	case st.request.Entry != 0:
-		return refuse(store.RefusedRequest, fmt.Sprintf("vaultpam request %s --login %s --for 1h --reason …", name, login),
+		return refuse(store.RefusedRequest, st.request.ask(name, login),
 			"%s may log in as %s on %s once that was requested%s", u.Handle, login, name, asks(st.request.Conditions))
 	case st.late.Entry != 0:
 		return refuse(store.RefusedEnded, ask, "%s's grant for %s on %s ended at %s", u.Handle, login, name, moment(st.late.Until))
@@ -199,6 +209,24 @@ func (st Standing) decisive() []Grant {
 		return st.Guardrails
 	}
 	return whole
+}
+
+// ask is the command that requests a grant; the words in capitals are for the
+// person to write.
+func (g Grant) ask(name store.TargetName, login store.Login) string {
+	c := g.Conditions
+	lasts := "1h"
+	if 0 < c.Longest && c.Longest < 60 {
+		lasts = fmt.Sprintf("%dm", c.Longest)
+	}
+	command := fmt.Sprintf("vaultpam request %s --login %s --for %s", name, login, lasts)
+	if c.Reason || c.Ticket == "" {
+		command += ` --reason "WHY"`
+	}
+	if c.Ticket != "" {
+		command += " --ticket TICKET"
+	}
+	return command
 }
 
 // asks says what a request has to bring.

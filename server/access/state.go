@@ -44,6 +44,7 @@ type State struct {
 	names       table[store.TargetName, store.Index]
 	grants      table[grantKey, Grant]
 	grantKeys   table[store.Index, grantKey]
+	requests    table[store.Index, Request]
 	sessions    table[store.SessionID, Session] // those that have not ended
 	refusals    table[refusal, store.Millis]    // of the last minute
 	locks       table[lockKey, Lock]
@@ -261,6 +262,7 @@ func New() State {
 		names:       ordered[store.TargetName, store.Index](),
 		grants:      newTable[grantKey, Grant](compareGrantKeys),
 		grantKeys:   ordered[store.Index, grantKey](),
+		requests:    ordered[store.Index, Request](),
 		sessions:    byID[store.SessionID, Session](),
 		refusals:    newTable[refusal, store.Millis](compareRefusals),
 		locks:       newTable[lockKey, Lock](compareLockKeys),

@@ -1,11 +1,11 @@
 package api
 
-// MaxChanges bounds the changes of one AccessRequest.
+// MaxChanges bounds the changes of one ChangesRequest.
 const MaxChanges = 200
 
-// AccessRequest is several changes of who may reach what, in their order. All of
+// ChangesRequest is several changes of who may reach what, in their order. All of
 // them are made, by one append to the ledger, or none is.
-type AccessRequest struct {
+type ChangesRequest struct {
 	Changes []AccessChange `json:"changes"`
 	DryRun  bool           `json:"dry_run,omitempty"` // say what would be refused and change nothing
 }
@@ -34,10 +34,10 @@ type AccessChange struct {
 	ID     uint64     `json:"id,omitempty"`
 }
 
-// AccessResponse says whether the changes were made. Where some are refused none
+// ChangesResponse says whether the changes were made. Where some are refused none
 // is, and Refused has each of those, in their order; what stands behind one was
 // decided as if that were not there.
-type AccessResponse struct {
+type ChangesResponse struct {
 	Done    bool            `json:"done"`
 	First   uint64          `json:"first,omitempty"` // the index of the first entry
 	Refused []RefusedChange `json:"refused,omitempty"`

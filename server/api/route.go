@@ -22,6 +22,7 @@ const (
 	WhoAlsoBots      Who = "signed-in, also bots"
 	WhoAdministrator Who = "administrator"
 	WhoAuditor       Who = "auditor"
+	WhoApprover      Who = "approver"
 	// WhoReader is an auditor or an administrator.
 	WhoReader Who = "auditor, administrator"
 )
@@ -92,11 +93,19 @@ var (
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
-	RouteAccess       = Route{"POST", "/v1/admin/access", WhoAdministrator, "change groups, labels, grants and guardrails: all of it or nothing"}         // AccessRequest → AccessResponse
+	RouteAccess       = Route{"POST", "/v1/admin/access", WhoAdministrator, "change groups, labels, grants and guardrails: all of it or nothing"}         // ChangesRequest → ChangesResponse
 
 	RouteLocks  = Route{"GET", "/v1/admin/locks", WhoReader, "all locks in force"}                                   // → []Lock
 	RouteLock   = Route{"POST", "/v1/admin/locks", WhoAdministrator, "lock a user, a target, a session or a serial"} // LockRequest → Lock
 	RouteUnlock = Route{"POST", "/v1/admin/unlock", WhoAdministrator, "take a lock away"}                            // LockRequest → Empty
+
+	RouteRequests        = Route{"GET", "/v1/requests", WhoSignedIn, "the requests that the caller may see"}                      // → []AccessRequest
+	RouteRequestMake     = Route{"POST", "/v1/requests", WhoSignedIn, "request what a grant with conditions says"}                // MakeRequest → AccessRequest
+	RouteRequest         = Route{"GET", "/v1/requests/{id}", WhoSignedIn, "one of them"}                                          // → AccessRequest
+	RouteRequestWait     = Route{"POST", "/v1/requests/{id}/wait", WhoSignedIn, "wait a while until it is answered"}              // → AccessRequest
+	RouteRequestWithdraw = Route{"DELETE", "/v1/requests/{id}", WhoSignedIn, "withdraw the caller's own"}                         // → Empty
+	RouteRequestApprove  = Route{"POST", "/v1/requests/{id}/approve", WhoApprover, "a page on which to approve it; or by a code"} // AnswerRequest → ConfirmResponse
+	RouteRequestDeny     = Route{"POST", "/v1/requests/{id}/deny", WhoApprover, "deny it"}                                        // AnswerRequest → Empty
 
 	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
 	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
@@ -129,7 +138,8 @@ func Routes() []Route {
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
 		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove, RouteAccess,
 		RouteLocks, RouteLock, RouteUnlock,
-		RouteContact, RouteAdminRecovery, RouteAdminRecoveryStop,
+		RouteContact, RouteRequests, RouteRequestMake, RouteRequest, RouteRequestWait, RouteRequestWithdraw, RouteRequestApprove, RouteRequestDeny,
+		RouteAdminRecovery, RouteAdminRecoveryStop,
 		RouteBotChallenge, RouteBotSignIn, RouteBotJoin,
 		RouteBots, RouteBotAdd, RouteBotRemove, RouteBotToken, RouteBotKeyAdd, RouteBotKeyRemove,
 	}

@@ -108,6 +108,9 @@ func (l *Login) Ask(id string, browser []byte, client Client) (Asked, error) {
 		if x, ok := l.Ledger.State().SignIn(c.signIn, store.At(l.Now())); c.purpose == PurposeAdd && ok && x.Fresh(store.At(l.Now())) {
 			return l.askToCreate(c, &asked)
 		}
+		if c.purpose == PurposeApprove {
+			return l.askToApprove(c, &asked)
+		}
 		var err error
 		asked.Get, c.challenge, err = l.passkeys.get(c.user, l.Now())
 		return err
@@ -160,6 +163,9 @@ func (l *Login) Answer(ctx context.Context, id string, browser, credential []byt
 	}
 	if c.purpose == PurposeSignIn {
 		return l.proven(c, proof{user: assertion.User, assertion: &assertion})
+	}
+	if c.purpose == PurposeApprove {
+		return l.approved(ctx, c, asked, assertion, credential)
 	}
 	confirm := access.ConfirmWithPasskey{SignIn: c.signIn, Assertion: assertion, Source: client.address()}
 	if err := l.draw(confirm.Salt[:]); err != nil {

@@ -24,6 +24,8 @@ const (
 	PurposeConfirm Purpose = "confirm"
 	// PurposeAdd adds a passkey to those that somebody has.
 	PurposeAdd Purpose = "add"
+	// PurposeApprove approves a request.
+	PurposeApprove Purpose = "approve"
 )
 
 const (
@@ -56,6 +58,8 @@ type ceremony struct {
 	signIn  store.Index  // of the session that is confirmed; 0: nobody is signed in yet
 	what    string       // wants it
 	token   []byte       // of the invitation
+
+	approval *approvalWish // what PurposeApprove is about
 
 	browser   store.Hash // of the cookie of the browser that it belongs to
 	challenge *challenge // the one that may be answered, once
@@ -220,8 +224,9 @@ type View struct {
 	Machine string       // what the program's machine calls itself
 	Source  netip.Addr   // where it asks from
 	Age     time.Duration
-	What    string // wants to be confirmed
-	Device  string // the code that the machine shows
+	What    string   // wants to be confirmed
+	Device  string   // the code that the machine shows
+	Details []Detail // about the request that is approved
 }
 
 // View returns what a ceremony is about.
@@ -234,6 +239,9 @@ func (l *Login) View(id string) (View, error) {
 		v = View{
 			Purpose: c.purpose, Machine: c.client.Machine, Source: c.client.Source,
 			Age: l.Now().Sub(c.begun), What: c.what, Device: c.device,
+		}
+		if c.approval != nil {
+			v.Details = c.approval.details
 		}
 		if c.user != nil {
 			v.Handle = c.user.Handle

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -158,7 +159,7 @@ func TestS20View(t *testing.T) {
 	want := login.View{
 		Purpose: login.PurposeSignIn, Machine: "carols-laptop", Source: netip.MustParseAddr("203.0.113.9"), Age: 75 * time.Second, Device: p.begun.Code,
 	}
-	if err != nil || v != want {
+	if err != nil || !reflect.DeepEqual(v, want) {
 		t.Errorf("view %+v, error %v; want %+v", v, err, want)
 	}
 	o.clock.wait(5*time.Minute - 75*time.Second)

@@ -90,7 +90,8 @@ type challenge struct {
 	creates bool // asks for a new passkey
 	// of is whom it asks; nil: whoever has a passkey. It does not change with the
 	// ceremony, which the provider may meanwhile have made somebody's.
-	of *access.User
+	of    *access.User
+	nonce store.Hash // of an approval
 }
 
 // options are what a browser is asked, as PublicKeyCredentialCreationOptionsJSON or
@@ -152,21 +153,21 @@ func (p *passkeys) created(u access.User, c *challenge, models []store.AAGUID, a
 
 // get asks for an assertion: of that user, or of whoever has a passkey here where
 // there is no user.
-func (p *passkeys) get(u *access.User, now time.Time) (json.RawMessage, *challenge, error) {
+func (p *passkeys) get(u *access.User, now time.Time, more ...webauthn.LoginOption) (json.RawMessage, *challenge, error) {
 	var assertion *protocol.CredentialAssertion
 	var session *webauthn.SessionData
 	var err error
-	verified := webauthn.WithUserVerification(protocol.VerificationRequired)
+	options := append([]webauthn.LoginOption{webauthn.WithUserVerification(protocol.VerificationRequired)}, more...)
 	if u == nil {
-		assertion, session, err = p.rp.BeginDiscoverableLogin(verified)
+		assertion, session, err = p.rp.BeginDiscoverableLogin(options...)
 	} else {
-		assertion, session, err = p.rp.BeginLogin(person{*u}, verified)
+		assertion, session, err = p.rp.BeginLogin(person{*u}, options...)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for a passkey: %w", err)
 	}
-	options, err := encodeOptions(assertion.Response)
-	return options, &challenge{session: *session, asked: now, of: u}, err
+	encoded, err := encodeOptions(assertion.Response)
+	return encoded, &challenge{session: *session, asked: now, of: u}, err
 }
 
 // got verifies what a browser made of get. find returns the user with an ID. The

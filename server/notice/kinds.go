@@ -25,6 +25,9 @@ const (
 	RecoveryStopped  Kind = "recovery.stopped"
 	RecoveryFinished Kind = "recovery.finished"
 	Locked           Kind = "lock.added"
+	RequestMade      Kind = "request.made"
+	RequestApproved  Kind = "request.approved"
+	RequestDenied    Kind = "request.denied"
 )
 
 // A rule says what becomes of the entries of a type: whom a notice of the kind
@@ -52,6 +55,9 @@ func rules() []rule {
 		{RecoveryStopped, store.TypeRecoveryStopped, administrators, (*page).recoveryStopped},
 		{RecoveryFinished, store.TypeRecoveryFinished, administrators, (*page).recoveryFinished},
 		{Locked, store.TypeLockAdded, otherAdministrators, (*page).locked},
+		{RequestMade, store.TypeRequestMade, approvers, (*page).requestMade},
+		{RequestApproved, store.TypeRequestApproved, thePerson, (*page).requestApproved},
+		{RequestDenied, store.TypeRequestDenied, thePerson, (*page).requestDenied},
 	}
 }
 

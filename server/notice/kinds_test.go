@@ -100,6 +100,8 @@ func TestKinds(t *testing.T) {
 	h, p, r := both(t)
 	ada := h.employ("ada", "ada@example.eu", store.RoleAdministrator)
 	h.employ("ann", "", store.RoleAdministrator)
+	bob := h.employ("bob", "bob@example.eu", store.RoleApprover)
+	h.employ("dan", "dan@example.eu", store.RoleApprover) // of another group
 	h.do(access.SetContact{By: local, Handle: "alice", Email: "alice@example.eu", Salt: random32()})
 	h.run()
 	var text bytes.Buffer
@@ -152,6 +154,29 @@ func TestKinds(t *testing.T) {
 	h.do(access.StopRecovery{By: caller(ada.token)})
 	expect(notice.RecoveryStopped, "carol", administrators...)
 
+	h.do(access.ChangeSetting{By: local, Setting: store.SettingApproveWith, Value: store.ApproveWithTOTP})
+	h.do(access.AddTarget{By: local, Name: "db1", Address: "db1:22", HostKeys: []ssh.PublicKey{h.ledger.UserCA.PublicKey()}, Logins: []string{"root"}, Egress: "192.0.2.1"})
+	h.do(access.AddGroup{By: local, Name: "leads"})
+	h.do(access.AddMember{By: local, Group: "leads", User: "bob"})
+	h.do(access.AddMember{By: local, Group: "leads", User: "carol"}) // who asks, and is no approver
+	h.do(access.AddGrant{By: local, User: "carol", Target: "db1", Logins: []string{"root"}, Approvers: "leads", Conditions: store.Conditions{Approvals: 1, Reason: true}})
+	ask := func() store.Index {
+		t.Helper()
+		entry := h.ledger.State().Next()
+		h.do(access.MakeRequest{
+			By: caller(code), Target: "db1", Login: "root", Lasts: 90 * time.Minute, Reason: "the secret reason", Source: "192.0.2.7", Nonce: store.Hash(random32()),
+		})
+		expect(notice.RequestMade, "carol", "bob@example.eu")
+		return entry
+	}
+	h.do(access.DenyRequest{By: caller(bob.token), Request: ask(), Comment: "the secret comment", Salt: random32()})
+	expect(notice.RequestDenied, "carol", "carol@example.eu")
+	h.do(access.ApproveWithTOTP{By: caller(bob.token), Request: ask(), Step: 5000})
+	expect(notice.RequestApproved, "carol", "carol@example.eu")
+	if strings.Contains(text.String(), "secret") {
+		t.Error("a reason or a comment leaves the server")
+	}
+
 	// Of bots the webhook hears, and nobody has a mailbox.
 	h.do(access.AddBot{By: caller(ada.token), ID: store.UserID{7}, Handle: "ci", Salt: random32(), Key: &access.BotKey{Key: botKey(t)}})
 	expect(notice.FactorEnrolled, "ci")
@@ -177,7 +202,7 @@ func TestKinds(t *testing.T) {
 	}
 
 	for _, kind := range []notice.Kind{
-		notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
+		notice.RequestMade, notice.RequestApproved, notice.RequestDenied, notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
 		notice.RecoveryBegun, notice.RecoveryStopped, notice.Locked,
 	} {
 		if !heard[kind] {
@@ -232,10 +257,6 @@ func compare(t *testing.T, path string, got []byte) {
 // always the same.
 func (h *house) session(handle store.Handle, token store.Hash) store.SessionID {
 	h.Helper()
-	h.do(access.AddTarget{
-		By: local, Name: "db1", Address: "db1.example:22", HostKeys: []ssh.PublicKey{h.config.UserCA.PublicKey()},
-		Logins: []string{"root"}, Egress: "198.51.100.1",
-	})
 	h.do(access.AddGrant{By: local, User: handle, Target: "db1", Logins: []string{"root"}})
 	u, x, err := h.ledger.State().Caller(caller(token), store.At(h.clock.now()))
 	if err != nil {

@@ -31,6 +31,7 @@ const (
 	ToSignIn     Purpose = "sign in"
 	ToConfirm    Purpose = "confirm"
 	ToAddPasskey Purpose = "add a passkey"
+	ToApprove    Purpose = "approve a request"
 )
 
 // SignIn is the page on which a person answers what a machine asked for. All of
@@ -39,7 +40,8 @@ type SignIn struct {
 	ID      string // of the ceremony; A-Z, a-z, 0-9, "-" and "_"
 	Server  string
 	Purpose Purpose
-	What    string // for ToConfirm alone: "root@db1 wants a fresh touch"
+	What    string   // for ToConfirm alone: "root@db1 wants a fresh touch"
+	Details []Detail // for ToApprove alone: who asks for what, why and for how long
 
 	Machine   string // name of the machine that asks, as it says
 	Program   string // and of the program on it
@@ -48,6 +50,10 @@ type SignIn struct {
 	CodeShown string // the device code that its screen must show, empty without one
 	SSO       string // name of the company's provider, empty where there is none
 }
+
+// A Detail is a line about what is approved. Its text may come from whoever made the
+// request.
+type Detail struct{ Label, Text string }
 
 // Device is the page on which somebody types the code that a machine without a
 // browser shows. It reads no code from its address: a link with a code in it is
@@ -131,8 +137,11 @@ func (s SignIn) check() error {
 	case s.Machine == "" || s.Address == "" || s.Age == "":
 		return errors.New("a sign-in page that does not say who asks, from where and since when")
 	}
+	if (s.Purpose == ToApprove) != (len(s.Details) > 0) {
+		return errors.New("only a page that approves says the details, and it must")
+	}
 	switch s.Purpose {
-	case ToSignIn, ToAddPasskey:
+	case ToSignIn, ToAddPasskey, ToApprove:
 		if s.What != "" {
 			return errors.New("only a page that confirms says what")
 		}
@@ -153,14 +162,19 @@ func (s SignIn) Heading() string {
 		return "Confirm with your passkey"
 	case ToAddPasskey:
 		return "Add a passkey"
+	case ToApprove:
+		return "Approve a request"
 	}
 	return "Sign in"
 }
 
 // Button is what its main button says.
 func (s SignIn) Button() string {
-	if s.Purpose == ToSignIn {
+	switch s.Purpose {
+	case ToSignIn:
 		return "Sign in with a passkey"
+	case ToApprove:
+		return "Approve with a passkey"
 	}
 	return "Confirm with a passkey"
 }
