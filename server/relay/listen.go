@@ -130,9 +130,10 @@ func (s *session) unlisten(l listener) bool {
 func (s *session) addListener(l listener, u use) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, twice := s.listeners[l]; twice || len(s.listeners) >= maxListeners {
+	if _, twice := s.listeners[l]; twice || len(s.listeners) >= maxListeners || s.listened >= maxTunnels {
 		return false
 	}
+	s.listened++
 	s.listeners[l] = u
 	return true
 }

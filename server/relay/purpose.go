@@ -158,7 +158,9 @@ func (s *session) narrow(now store.Purposes) {
 	}
 	for l, why := range silenced {
 		s.noteEnded(string(store.PurposeRemoteForward)+" "+l.where, why)
-		s.unlisten(l)
+		// Nothing comes through any more; a target that does not answer is not
+		// waited for here.
+		s.chores.Go(func() { s.unlisten(l) })
 		said[why] = true
 	}
 	for c, why := range lost {

@@ -13,6 +13,7 @@ import (
 type requestState struct {
 	pty     *ptyRequest
 	env     int
+	agent   bool     // auth-agent-req@openssh.com was passed on
 	running bool     // a shell, exec or subsystem was asked for; there is one a channel
 	notices []string // for the user, once there is a terminal to read them
 }
@@ -116,7 +117,7 @@ func (c *channel) askPty(r *ssh.Request) bool {
 
 // askAgent has the target make the user's agent reachable, where that is allowed.
 func (c *channel) askAgent(r *ssh.Request) bool {
-	if len(r.Payload) > 0 || c.state.running {
+	if len(r.Payload) > 0 || c.state.running || c.state.agent {
 		c.session.noteRefused("request.refused", r.Type)
 		return false
 	}
@@ -124,6 +125,7 @@ func (c *channel) askAgent(r *ssh.Request) bool {
 		c.refuseRequest(r, text)
 		return false
 	}
+	c.state.agent = true
 	c.session.agent.Store(true)
 	return c.session.note("forward.listening", string(store.PurposeAgentForward)) && c.forward(r)
 }

@@ -53,6 +53,7 @@ type session struct {
 	tunnels   map[*tunnel]bool
 	tunnelled int // so far
 	listeners map[listener]use
+	listened  int      // so far; each is a line of the recording
 	notices   []string // for the user, once a program runs whose standard error they read
 }
 
