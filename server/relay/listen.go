@@ -210,3 +210,18 @@ func (s *session) askedAgent(p store.Purposes) (bool, string) {
 func (s *session) agentUse() use {
 	return s.extended("permit-agent-forwarding", has(store.PurposeAgentForward, "agent forwarding"))
 }
+
+// askAgent has the target make the user's agent reachable, where that is allowed.
+func (c *channel) askAgent(r *ssh.Request) bool {
+	if len(r.Payload) > 0 || c.state.running || c.state.agent {
+		c.session.noteRefused("request.refused", r.Type)
+		return false
+	}
+	if text := c.session.may(c.session.agentUse()); text != "" {
+		c.refuseRequest(r, text)
+		return false
+	}
+	c.state.agent = true
+	c.session.agent.Store(true)
+	return c.session.note("forward.listening", string(store.PurposeAgentForward)) && c.forward(r)
+}

@@ -193,3 +193,20 @@ func (c *channel) revoke(text string) {
 	c.say(text)
 	hangUp()
 }
+
+// leaveNotice keeps a text until there is a program that can show it.
+func (s *session) leaveNotice(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.notices) < maxNotices {
+		s.notices = append(s.notices, text)
+	}
+}
+
+func (s *session) takeNotices() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.notices
+	s.notices = nil
+	return all
+}

@@ -115,21 +115,6 @@ func (c *channel) askPty(r *ssh.Request) bool {
 	return true
 }
 
-// askAgent has the target make the user's agent reachable, where that is allowed.
-func (c *channel) askAgent(r *ssh.Request) bool {
-	if len(r.Payload) > 0 || c.state.running || c.state.agent {
-		c.session.noteRefused("request.refused", r.Type)
-		return false
-	}
-	if text := c.session.may(c.session.agentUse()); text != "" {
-		c.refuseRequest(r, text)
-		return false
-	}
-	c.state.agent = true
-	c.session.agent.Store(true)
-	return c.session.note("forward.listening", string(store.PurposeAgentForward)) && c.forward(r)
-}
-
 func (c *channel) askEnv(r *ssh.Request) bool {
 	env, err := parseEnv(r.Payload)
 	if err != nil || c.state.running || c.state.env >= maxEnv {
@@ -280,23 +265,6 @@ func targetGlobals(requests <-chan *ssh.Request) {
 	for r := range requests {
 		_ = r.Reply(r.Type == "keepalive@openssh.com", nil)
 	}
-}
-
-// leaveNotice keeps a text until there is a program that can show it.
-func (s *session) leaveNotice(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.notices) < maxNotices {
-		s.notices = append(s.notices, text)
-	}
-}
-
-func (s *session) takeNotices() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := s.notices
-	s.notices = nil
-	return all
 }
 
 func (s *session) isOver() bool {
