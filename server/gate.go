@@ -210,34 +210,6 @@ func (g *gate) Certify(ctx context.Context, a *relay.Admission, key ssh.PublicKe
 	return cert, err
 }
 
-// Watch waits until the rules say that the session has to end: it looks again at
-// every change of the ledger and when the grant runs out.
-func (g *gate) Watch(ctx context.Context, a *relay.Admission) (store.EndReason, error) {
-	for {
-		changed := g.ledger.Changed()
-		if reason, ends := g.ledger.State().SessionEnds(a.Session, store.At(g.Now())); ends {
-			return reason, g.said(a.Session)
-		}
-		if err := g.ledger.Err(); err != nil {
-			return "", err
-		}
-		var over <-chan time.Time
-		stop := func() bool { return true }
-		if !a.Ends.IsZero() {
-			timer := time.NewTimer(a.Ends.Sub(g.Now()) + time.Millisecond)
-			over, stop = timer.C, timer.Stop
-		}
-		select {
-		case <-changed:
-		case <-over:
-		case <-ctx.Done():
-			stop()
-			return "", ctx.Err()
-		}
-		stop()
-	}
-}
-
 // said is what the user of a session reads that has to end, where that is not the
 // relay's to say: of a lock.
 func (g *gate) said(id store.SessionID) error {

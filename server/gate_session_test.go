@@ -171,6 +171,47 @@ func TestS37WatchEndsWithinASecond(t *testing.T) {
 	}
 }
 
+// TestS37PurposesChange: what a session may do changes by an entry and by the clock,
+// and whoever waits hears of it.
+func TestS37PurposesChange(t *testing.T) {
+	s := populated(t)
+	carol := s.added("carol", "engineer")
+	s.target("db1")
+	add := func(what string, until time.Time) api.Grant {
+		return must[api.Grant](s, s.admin, "POST", api.RouteGrantAdd.Path,
+			api.Grant{User: "carol", Target: "db1", Logins: []string{"root"}, For: what, Until: until})
+	}
+	add("exec", time.Time{})
+	add("local-forward=*:*", s.clock.now().Add(300*time.Millisecond))
+	removed := add("agent-forward", time.Time{})
+	a := s.started(s.certificate(carol), "db1")
+	gate := s.node.Gate()
+	now, err := gate.Purposes(t.Context(), a)
+	if err != nil || now.String() != "exec; local-forward=*:*; agent-forward" {
+		t.Fatalf("%s, %v", now, err)
+	}
+	await := func(want string, happen func()) {
+		t.Helper()
+		done := make(chan struct{})
+		had := now
+		go func() { // ends with the change, or with the test's context
+			defer close(done)
+			now, err = gate.AwaitPurposes(t.Context(), a, had)
+		}()
+		happen()
+		within(t, promptly, done, "the change")
+		if err != nil || now.String() != want {
+			t.Fatalf("%s, %v; want %s", now, err, want)
+		}
+	}
+	await("exec; local-forward=*:*", func() { must[api.Empty](s, s.admin, "DELETE", grantPath(removed), nil) })
+	await("exec", func() { s.clock.turn(300 * time.Millisecond) })
+	await("", func() { must[api.Empty](s, s.admin, "DELETE", "/v1/admin/users/carol", nil) })
+	if now, err := gate.Purposes(t.Context(), a); err != nil || len(now) > 0 {
+		t.Errorf("a removed user may %s, %v", now, err)
+	}
+}
+
 func TestWatchHonoursItsContext(t *testing.T) {
 	s := populated(t)
 	carol := s.added("carol", "engineer")

@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -100,6 +101,7 @@ func (c IssueTargetCertificate) decide(s State, now store.Millis) (Decision, err
 	if err != nil {
 		return Decision{}, invalid(fmt.Errorf("egress address of %s: %w", t.Name, err))
 	}
+	purposes, _ := s.SessionStanding(x.ID, now) // none for an errand, which needs no extension
 	unsigned, err := ca.Build(ca.Request{
 		Kind:          ca.Target,
 		Authority:     s.targetCA,
@@ -111,7 +113,7 @@ func (c IssueTargetCertificate) decide(s State, now store.Millis) (Decision, err
 		ValidBefore:   now.Time().Add(skew),
 		SourceAddress: []netip.Prefix{netip.PrefixFrom(egress, egress.BitLen())},
 		ForceCommand:  c.ForceCommand,
-		Extensions:    permitted(c.Extensions),
+		Extensions:    permitted(c.Extensions, purposes),
 		Nonce:         c.Nonce,
 	})
 	if err != nil {
@@ -126,15 +128,22 @@ func (c IssueTargetCertificate) decide(s State, now store.Millis) (Decision, err
 	}, nil
 }
 
-// permitted is what a plain grant allows of the extensions that are left: a
-// terminal, and no forwarding of any kind.
-func permitted(left []string) []string {
+// permitted is what the session's purposes allow of the extensions that the user's
+// own certificate leaves: a terminal always, the rest where a grant is for it.
+func permitted(left []string, purposes store.Purposes) []string {
+	wanted := map[string]bool{
+		ca.PermitAgentForwarding: purposes.Has(store.PurposeAgentForward),
+		ca.PermitPortForwarding:  purposes.Has(store.PurposeLocalForward) || purposes.Has(store.PurposeRemoteForward),
+		ca.PermitPTY:             true,
+	}
+	var all []string
 	for _, e := range left {
-		if e == ca.PermitPTY {
-			return []string{ca.PermitPTY}
+		if wanted[e] {
+			all = append(all, e)
 		}
 	}
-	return nil
+	slices.Sort(all) // as the format wants it (OpenSSH PROTOCOL.certkeys)
+	return slices.Compact(all)
 }
 
 // serial is the serial number of a certificate whose entry comes next.

@@ -124,6 +124,35 @@ func TestS7TargetCertificate(t *testing.T) {
 	}
 }
 
+// TestS7TargetCertificateByPurpose: an extension is there where the user's own
+// certificate has it and a grant is for it.
+func TestS7TargetCertificateByPurpose(t *testing.T) {
+	for purposes, want := range map[string]string{
+		"shell": "", "local-forward=*:*": ca.PermitPortForwarding, "remote-forward=*:*": ca.PermitPortForwarding,
+		"agent-forward": ca.PermitAgentForwarding, "direct": "",
+	} {
+		c := found(t)
+		p := c.employ("carol")
+		c.target("db1", "root")
+		c.do(access.AddGrant{By: local, User: p.handle, Target: "db1", Logins: []string{"root"}, For: purposes})
+		session := c.session(p, "db1", "root")
+		all := []string{ca.PermitX11Forwarding, ca.PermitAgentForwarding, ca.PermitPortForwarding, ca.PermitPTY, ca.PermitUserRC}
+		issued := func(left []string) map[string]string {
+			return sign(t, c, c.do(access.IssueTargetCertificate{Session: session, Key: keys().subject, Nonce: c.random(), Extensions: left})).Extensions
+		}
+		wanted := map[string]string{ca.PermitPTY: ""}
+		if want != "" {
+			wanted[want] = ""
+		}
+		if diff := cmp.Diff(wanted, issued(all)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", purposes, diff)
+		}
+		if got := issued([]string{ca.PermitPTY}); len(got) != 1 {
+			t.Errorf("%s, and the user's own certificate without it: %v", purposes, got)
+		}
+	}
+}
+
 // TestS10Serials: no two certificates share a serial, and serials that were
 // never given out are known as such.
 func TestS10Serials(t *testing.T) {

@@ -85,7 +85,7 @@ func bypasses() []bypass {
 		{"shell without a terminal", program("shell", nil), []string{answer, `"label":"metadata"`}},
 		{"subsystem sftp", program("subsystem", marshal("sftp")), []string{`"command":"sftp"`, `"label":"opaque"`}},
 		{"scp of old", program("exec", marshal("scp -t /etc")), []string{"scp -t /etc", answer}},
-		{"subsystem of any name", program("subsystem", marshal("netconf")), []string{`"command":"netconf"`, `"label":"opaque"`}},
+		{"subsystem of any name", refusedProgram("subsystem", marshal("netconf"), "is none that a grant can be for"), nil},
 		{"second program on a channel", secondProgram, []string{`"command":"one"`}},
 		{"second channel", secondChannel, []string{`"command":"first"`, `"command":"second"`}},
 		{"program without asking for an answer", quietProgram, []string{"quiet command", answer}},
@@ -171,6 +171,32 @@ func program(kind string, payload []byte) func(*testing.T, *ssh.Client) {
 		}
 		if got := finish(channel, requests); got != answer {
 			t.Errorf("the client sees %q", got)
+		}
+	}
+}
+
+// refusedProgram runs a program that says why it does not run.
+func refusedProgram(kind string, payload []byte, why string) func(*testing.T, *ssh.Client) {
+	return func(t *testing.T, client *ssh.Client) {
+		t.Helper()
+		channel, requests := openSession(t, client)
+		if ok, err := channel.SendRequest(kind, true, payload); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		status := make(chan uint32, 1)
+		go func() { // ends with the channel
+			defer close(status)
+			for r := range requests {
+				var exit struct{ Status uint32 }
+				if r.Type == "exit-status" && ssh.Unmarshal(r.Payload, &exit) == nil {
+					status <- exit.Status
+				}
+			}
+		}()
+		said, _ := io.ReadAll(channel.Stderr())
+		out, _ := io.ReadAll(channel)
+		if code := <-status; code != 255 || len(out) > 0 || !strings.HasPrefix(strings.TrimSpace(string(said)), "vaultpam: refused: ") || !strings.Contains(string(said), why) {
+			t.Errorf("exit %d, output %q, said %q", code, out, said)
 		}
 	}
 }

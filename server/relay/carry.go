@@ -26,6 +26,16 @@ func (c *channel) carryIn() {
 
 // takeIn records input and then forwards it.
 func (c *channel) takeIn(p []byte) bool {
+	if c.revoked.Load() {
+		return false
+	}
+	if c.guard != nil {
+		pass, ok := c.guarded(p)
+		if !ok || len(pass) == 0 {
+			return ok
+		}
+		p = pass
+	}
 	if err := c.log.Input(p); err != nil {
 		c.session.recorderFailed(err)
 		return false
@@ -90,6 +100,12 @@ func (c *channel) carry(from io.Reader, to io.Writer, record func([]byte) error,
 func (c *channel) takeOut(to io.Writer, p []byte, record func([]byte) error) bool {
 	c.toClient.Lock()
 	defer c.toClient.Unlock()
+	if c.revoked.Load() {
+		return false
+	}
+	if c.guard != nil && to == io.Writer(c.client) {
+		p = c.guard.weave(p)
+	}
 	if err := record(p); err != nil {
 		c.session.recorderFailed(err)
 		return false

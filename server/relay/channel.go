@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 
@@ -35,9 +36,14 @@ type channel struct {
 	asking sync.Mutex
 	dead   bool // guarded by asking: nothing can be started any more
 
-	log  *recording.Channel // set before started is closed
-	tty  bool               // the same
-	exit recording.Exit     // written before exited is closed
+	log   *recording.Channel // set before started is closed
+	tty   bool               // the same
+	guard *sftpGuard         // the same; of sftp that may only read
+
+	use          use            // what it is for; guarded by the session's mu
+	revoked      atomic.Bool    // nothing passes any more
+	toldReadOnly bool           // of the goroutine that carries input
+	exit         recording.Exit // written before exited is closed
 
 	// toClient guards what is written to the client: data of the two streams,
 	// the relay's own words and EOF, in the order in which they are recorded.
@@ -48,7 +54,12 @@ type channel struct {
 // serveChannels takes what the client opens, until its connection ends.
 func (s *session) serveChannels(channels <-chan ssh.NewChannel, open *sync.WaitGroup) {
 	for nc := range channels {
-		if nc.ChannelType() != "session" {
+		switch nc.ChannelType() {
+		case "session":
+		case "direct-tcpip", "direct-streamlocal@openssh.com":
+			s.serveForward(nc, open)
+			continue
+		default:
 			s.noteRefused("channel.refused", nc.ChannelType())
 			_ = nc.Reject(ssh.Prohibited, refusedChannelText(nc.ChannelType()))
 			continue
@@ -234,8 +245,8 @@ func (c *channel) awaitUser() {
 	}
 }
 
-// rejectAll refuses every channel that a target opens: nothing that could open
-// one is ever granted to it.
+// rejectAll refuses every channel that a target opens, where nobody is there who
+// could have asked for one.
 func rejectAll(channels <-chan ssh.NewChannel) {
 	for nc := range channels {
 		_ = nc.Reject(ssh.Prohibited, "not allowed through the relay")

@@ -6,7 +6,8 @@
 // proof of its key, the Gate did not admit in the same authentication attempt;
 // session.started is in the ledger before the target is dialled, and every
 // session that started ends in the ledger exactly once, unless the process dies;
-// every byte that a user sees was in the recording before; whatever is neither
+// every byte that a user sees was in the recording before, or its channel is a
+// line of it that says how little is known; whatever is neither
 // recorded nor known is refused; and nothing that a stranger sends holds more
 // than a bounded amount of memory, or a connection beyond its deadline.
 //
@@ -17,9 +18,12 @@
 //     NAME.SUFFIX port 22 is answered by the relay as that target;
 //  3. the user name LOGIN+NAME on a connection to the relay's own name.
 //
-// What passes today is the session channel with shell, exec and subsystem. All
-// other channels and requests are refused: forwardings of every kind, X11, the
-// agent, tunnels. Environment variables pass and are noted in the recording;
+// Every channel and request that does something is asked of the Gate at its
+// moment: shells, commands, sftp (reading alone, where that is the limit),
+// connections onward from the target, listening on it, the user's agent. What the
+// Gate takes back while the session runs is closed, and the rest goes on. All
+// else is refused: X11, tunnels, other subsystems. Of what is forwarded and of
+// sftp bytes are counted; their content is not recorded. Environment variables pass and are noted in the recording;
 // which of them mean something is for the host's AcceptEnv to say, but those
 // that make a loader or a shell run other code than the command that was
 // recorded are refused here.

@@ -164,7 +164,8 @@ func (s *session) runErrand(ctx context.Context, d *desk, command string) {
 	defer context.AfterFunc(ctx, func() { s.cut(ctx) })()
 	var parts sync.WaitGroup
 	s.tend(live, &parts)
-	parts.Go(func() { s.serveErrand(d, command) }) // ends with the connection
+	parts.Go(func() { rejectAll(s.target.channels) }) // these end with the connection
+	parts.Go(func() { s.serveErrand(d, command) })
 	<-s.over
 	cancel()
 	s.target.Close()

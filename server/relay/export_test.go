@@ -25,3 +25,21 @@ func (r *Relay) Waiting() int {
 	defer r.waiting.mu.Unlock()
 	return r.waiting.total
 }
+
+// A SFTPGuard is the guard of sftp, for its tests.
+type SFTPGuard struct{ guard sftpGuard }
+
+// Take is take, with how much it refused.
+func (g *SFTPGuard) Take(p []byte) (pass []byte, refused []string, err error) {
+	pass, all, err := g.guard.take(p)
+	for _, r := range all {
+		refused = append(refused, r.what)
+	}
+	return pass, refused, err
+}
+
+// Weave is weave.
+func (g *SFTPGuard) Weave(p []byte) []byte { return g.guard.weave(p) }
+
+// Answer is answer.
+func (g *SFTPGuard) Answer(a []byte) ([]byte, bool) { return g.guard.answer(a) }

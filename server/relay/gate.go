@@ -18,7 +18,8 @@ import (
 //
 // Certify, Watch and End are called for errands too (see Relay.Run), which no
 // Start precedes: the Admission is the one that Run was given, its Identity is
-// zero, and so Identity.Cert is nil.
+// zero, and so Identity.Cert is nil. Purposes and AwaitPurposes are not: what an
+// errand does is the server's own.
 type Gate interface {
 	// Admit checks a user certificate whose key the client has proved to hold:
 	// authority, validity, options, that the ledger holds exactly this
@@ -47,6 +48,14 @@ type Gate interface {
 	// but the context's ends the session too: nobody knows then whether it may go
 	// on.
 	Watch(ctx context.Context, a *Admission) (store.EndReason, error)
+
+	// Purposes returns what the session may do at this moment. It is asked at
+	// every channel and request that does something; an error refuses.
+	Purposes(ctx context.Context, a *Admission) (store.Purposes, error)
+
+	// AwaitPurposes blocks until the session may do something else than had, and
+	// returns what, or until ctx is done.
+	AwaitPurposes(ctx context.Context, a *Admission, had store.Purposes) (store.Purposes, error)
 
 	// End appends session.ended.
 	End(ctx context.Context, e Ended) error

@@ -36,6 +36,7 @@ type gate struct {
 	source   string // of target certificates; the target's egress if empty
 	fail     map[string]error
 	touch    map[store.TargetName]chan error // of targets that want one
+	purposes store.Purposes                  // of every session
 	started  []relay.StartRequest
 	keys     []ssh.PublicKey // that were certified
 	sessions map[store.SessionID]*gateSession
@@ -62,6 +63,7 @@ func newGate(t testing.TB) *gate {
 		fail:     map[string]error{},
 		touch:    map[store.TargetName]chan error{},
 		sessions: map[store.SessionID]*gateSession{},
+		purposes: store.DefaultPurposes(),
 		changed:  make(chan struct{}),
 	}
 }
@@ -200,6 +202,28 @@ func (g *gate) Watch(ctx context.Context, a *relay.Admission) (store.EndReason, 
 		return reason, nil
 	case <-ctx.Done():
 		return "", ctx.Err()
+	}
+}
+
+func (g *gate) Purposes(context.Context, *relay.Admission) (store.Purposes, error) {
+	err := g.call("Purposes")
+	defer g.mu.Unlock()
+	return g.purposes, err
+}
+
+func (g *gate) AwaitPurposes(ctx context.Context, _ *relay.Admission, had store.Purposes) (store.Purposes, error) {
+	for {
+		g.mu.Lock()
+		has, changed := g.purposes, g.changed
+		g.mu.Unlock()
+		if has.String() != had.String() {
+			return has, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 

@@ -69,6 +69,19 @@ func (g *gate) set(f func(*gate)) {
 	f(g)
 }
 
+// allow makes what every session may do be something else.
+func (g *gate) allow(t testing.TB, text string) {
+	t.Helper()
+	purposes, err := store.ParsePurposes(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.purposes = purposes
+	g.wake()
+}
+
 func (g *gate) setFail(name string, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

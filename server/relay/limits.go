@@ -14,6 +14,7 @@ type Limits struct {
 	Pending          int           // connections without a proved key: 100
 	PendingPerSource int           // of these from one address (IPv6: one /64): 10
 	Channels         int           // open channels of one connection: 64
+	Forwards         int           // forwarded connections of one session at a time: 256
 	Keepalive        time.Duration // between questions whether a peer lives: 30 s
 	Farewell         time.Duration // for the last words to a user: 500 ms
 	Stop             time.Duration // for a session's last entry: 10 s
@@ -38,7 +39,7 @@ func (l Limits) withDefaults() Limits {
 	for _, n := range []struct {
 		field *int
 		value int
-	}{{&l.Pending, 100}, {&l.PendingPerSource, 10}, {&l.Channels, 64}} {
+	}{{&l.Pending, 100}, {&l.PendingPerSource, 10}, {&l.Channels, 64}, {&l.Forwards, 256}} {
 		if *n.field <= 0 {
 			*n.field = n.value
 		}

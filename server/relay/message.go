@@ -200,6 +200,19 @@ func noCommandText(a *Admission, said string) string {
 	return sentence(text, "does its sshd_config allow sessions? (MaxSessions)")
 }
 
+// readOnlyWhy is why a request of sftp is refused.
+const readOnlyWhy = "sftp may only read here (sftp=read-only)"
+
+// purposeText is what the user reads when no grant is for what they want to do.
+func purposeText(why string) string {
+	return sentence("refused: "+clean(why, maxForeign), "ask an administrator for a grant that is for it")
+}
+
+// endedText is what they read when one was.
+func endedText(why string) string {
+	return sentence("it may not go on and was closed: "+clean(why, maxForeign), "ask an administrator for a grant that is for it")
+}
+
 func forwardingText(what, hint string) string {
 	return sentence(what+" is not allowed through the relay", hint)
 }

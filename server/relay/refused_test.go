@@ -69,7 +69,7 @@ func TestForwardingIsRefusedInWords(t *testing.T) {
 	w := newWorld(t)
 	carol := w.person("carol", nil)
 	got := carol.ssh("", "-W", "127.0.0.1:22", "db1.pam")
-	if want := "vaultpam: port forwarding and jumping on to another host is not allowed through the relay"; !strings.Contains(got.stderr, want) || got.code == 0 {
+	if want := "vaultpam: refused: no grant allows forwarding here (local-forward); hint: ask an administrator"; !strings.Contains(got.stderr, want) || got.code == 0 {
 		t.Errorf("the user does not read %q:\n%s", want, got.stderr)
 	}
 	got = carol.ssh("", "-R", "0:127.0.0.1:22", "db1.pam", "true")
@@ -112,7 +112,7 @@ func TestNoticesReachTerminals(t *testing.T) {
 	channel.CloseWrite()
 	go ssh.DiscardRequests(requests) // ends with the channel
 	said, _ := io.ReadAll(channel.Stderr())
-	want := "\r\nvaultpam: agent forwarding is not allowed through the relay\r\nhint: ssh -a, or ForwardAgent no, does not ask for it\r\n"
+	want := "\r\nvaultpam: refused: no grant allows agent forwarding here (agent-forward)\r\nhint: ask an administrator for a grant that is for it\r\n"
 	if string(said) != want {
 		t.Errorf("the terminal shows %q, want %q", said, want)
 	}

@@ -147,8 +147,8 @@ func parseExitSignal(payload []byte) (recording.Exit, error) {
 func refusedChannelText(kind string) string {
 	what := "this kind of channel"
 	switch kind {
-	case "direct-tcpip", "direct-streamlocal@openssh.com":
-		what = "port forwarding and jumping on to another host"
+	case "direct-streamlocal@openssh.com":
+		what = "forwarding to a socket"
 	case "tun@openssh.com":
 		what = "a network tunnel"
 	case "x11":

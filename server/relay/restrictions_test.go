@@ -73,6 +73,7 @@ func probeCommand(t *testing.T, client *ssh.Client) string {
 // allow is the same.
 func TestS6SameAsDirect(t *testing.T) {
 	w := newWorld(t)
+	w.gate.allow(t, everything) // so that it is the restriction that counts
 	all := []string{"permit-X11-forwarding", "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", "permit-user-rc"}
 	without := func(name string) func(*ssh.Certificate) {
 		return func(c *ssh.Certificate) {
@@ -102,6 +103,8 @@ func TestS6SameAsDirect(t *testing.T) {
 	}{
 		{"nothing restricted, a terminal", without(""), terminal, "true <nil>"},
 		{"nothing restricted, a command", without(""), probeCommand, "free\n<nil>"},
+		{"nothing restricted, a forward", without(""), probeForward, "granted"},
+		{"nothing restricted, the agent", without(""), agent, "true <nil>"},
 		{"no permit-pty", without("permit-pty"), terminal, "false <nil>"},
 		{"no permit-port-forwarding", without("permit-port-forwarding"), probeForward, "refused"},
 		{"no permit-agent-forwarding", without("permit-agent-forwarding"), agent, "false <nil>"},

@@ -1,8 +1,11 @@
 package relay
 
 import (
+	"fmt"
+
 	"golang.org/x/crypto/ssh"
 
+	"github.com/vaultpam/vaultpam/store"
 	"github.com/vaultpam/vaultpam/store/recording"
 )
 
@@ -10,6 +13,7 @@ import (
 type requestState struct {
 	pty     *ptyRequest
 	env     int
+	agent   bool     // auth-agent-req@openssh.com was passed on
 	running bool     // a shell, exec or subsystem was asked for; there is one a channel
 	notices []string // for the user, once there is a terminal to read them
 }
@@ -34,12 +38,16 @@ func (c *channel) serveClient(requests <-chan *ssh.Request) {
 func (c *channel) serveProgram(r *ssh.Request) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
-	ok := c.askProgram(r)
+	ok, refused := c.askProgram(r)
+	if refused != "" {
+		c.refuseProgram(r, refused)
+		return
+	}
 	_ = r.Reply(ok, nil) // an error means that the client is gone
 	if !ok {
 		return
 	}
-	for _, text := range c.state.notices {
+	for _, text := range append(c.session.takeNotices(), c.state.notices...) {
 		c.tell(text)
 	}
 	close(c.started)
@@ -61,7 +69,7 @@ func (c *channel) clientRequest(r *ssh.Request) bool {
 	case "break", "eow@openssh.com":
 		return c.state.running && len(r.Payload) <= 4 && c.forward(r)
 	case "auth-agent-req@openssh.com":
-		c.refuseRequest(r, forwardingText("agent forwarding", "ssh -a, or ForwardAgent no, does not ask for it"))
+		return c.askAgent(r)
 	case "x11-req":
 		c.refuseRequest(r, forwardingText("X11 forwarding", "ssh -x, or ForwardX11 no, does not ask for it"))
 	default:
@@ -91,7 +99,10 @@ func (c *channel) askPty(r *ssh.Request) bool {
 		c.session.noteRefused("request.refused", r.Type)
 		return false
 	}
-	if !c.session.permits("permit-pty") {
+	u := func(p store.Purposes) (bool, string) {
+		return p.Has(store.PurposeShell) || p.Has(store.PurposeExec), "no grant allows a terminal here (shell, exec)"
+	}
+	if c.session.may(c.session.extended("permit-pty", u)) != "" {
 		c.session.noteRefused("request.refused", r.Type)
 		return false
 	}
@@ -115,27 +126,35 @@ func (c *channel) askEnv(r *ssh.Request) bool {
 }
 
 // askProgram launches what the client wants, or what the user's certificate
-// forces.
-func (c *channel) askProgram(r *ssh.Request) bool {
+// forces, or says why that is refused.
+func (c *channel) askProgram(r *ssh.Request) (ok bool, refused string) {
 	if c.state.running || c.dead || c.session.isOver() {
-		return false
+		return false, ""
 	}
 	kind, command := recording.Kind(r.Type), ""
 	if kind != recording.Shell {
 		var err error
 		if command, err = parseText(r.Payload); err != nil {
-			return false
+			return false, ""
 		}
 	} else if len(r.Payload) > 0 {
-		return false
+		return false, ""
 	}
 	program := &ssh.Request{Type: r.Type, WantReply: r.WantReply, Payload: r.Payload}
 	if forced, ok := c.session.forced(); ok {
 		if !c.session.note("command.replaced", string(kind)+" "+command) {
-			return false
+			return false, ""
 		}
 		kind, command = recording.Exec, forced
 		program.Type, program.Payload = "exec", execPayload(forced)
+	}
+	u := c.programUse(kind, command)
+	c.session.mu.Lock()
+	c.use = u
+	c.session.mu.Unlock()
+	if refused = c.session.may(u); refused != "" {
+		c.session.noteRefused("program.refused", fmt.Sprintf("%s %s: %s", kind, command, whyOf(refused)))
+		return false, refused
 	}
 	c.state.running = true
 	info := recording.ChannelInfo{Kind: kind, Command: recording.Text(command)}
@@ -143,7 +162,7 @@ func (c *channel) askProgram(r *ssh.Request) bool {
 		c.tty = true
 		info.TTY, info.Term, info.Cols, info.Rows = true, recording.Text(pty.Term), int(pty.Cols), int(pty.Rows)
 	}
-	return c.launch(info, program)
+	return c.launch(info, program), ""
 }
 
 // launch begins the channel's record and then has the target start the program.
@@ -213,8 +232,8 @@ func (c *channel) passExit(r *ssh.Request) {
 	close(c.exited)
 }
 
-// globals answers the client's global requests. Forwardings of a port are among
-// them, and OpenSSH tells its user that they failed.
+// globals answers the client's global requests. To listen on the target is among
+// them; OpenSSH says that it failed, and the first program says why.
 func (s *session) globals(requests <-chan *ssh.Request) {
 	for r := range requests {
 		switch r.Type {
@@ -226,6 +245,13 @@ func (s *session) globals(requests <-chan *ssh.Request) {
 			s.noMore = true
 			s.mu.Unlock()
 			_ = r.Reply(true, nil)
+			continue
+		case "tcpip-forward", "streamlocal-forward@openssh.com":
+			ok, answer := s.listen(r)
+			_ = r.Reply(ok, answer)
+			continue
+		case "cancel-tcpip-forward", "cancel-streamlocal-forward@openssh.com":
+			_ = r.Reply(s.unlistenFor(r), nil)
 			continue
 		}
 		s.noteRefused("request.refused", r.Type)

@@ -41,11 +41,20 @@ type session struct {
 	reason store.EndReason
 	text   string
 
-	mu       sync.Mutex // guards the fields below
-	channels map[*channel]bool
-	opening  int  // channels that are open or being opened
-	total    int  // channels so far
-	noMore   bool // the client sent no-more-sessions@openssh.com
+	agent     atomic.Bool    // the user asked for their agent to be forwarded
+	chores    sync.WaitGroup // of narrow; they end with the connections
+	listening sync.Mutex     // held while the target is asked to listen
+
+	mu        sync.Mutex // guards the fields below
+	channels  map[*channel]bool
+	opening   int  // channels that are open or being opened
+	total     int  // channels so far
+	noMore    bool // the client sent no-more-sessions@openssh.com
+	tunnels   map[*tunnel]bool
+	tunnelled int // so far
+	listeners map[listener]use
+	listened  int      // so far; each is a line of the recording
+	notices   []string // for the user, once a program runs whose standard error they read
 }
 
 // open starts a session and connects it to its target. Where that does not
@@ -74,6 +83,7 @@ func (r *Relay) newSession(a *Admission) *session {
 	return &session{
 		relay: r, admission: a, started: r.now(),
 		over: make(chan struct{}), channels: map[*channel]bool{},
+		tunnels: map[*tunnel]bool{}, listeners: map[listener]use{},
 	}
 }
 
@@ -121,6 +131,8 @@ func (s *session) run(ctx context.Context, client ssh.Conn, raw net.Conn, channe
 	s.tend(live, &parts)
 	parts.Go(func() { s.globals(requests) })
 	parts.Go(func() { s.serveChannels(channels, &open) })
+	parts.Go(func() { s.serveBack(s.target.channels, client, &open) })
+	parts.Go(func() { s.follow(live) })
 	parts.Go(func() { keepalive(live, client, s.relay.limits.Keepalive) })
 	parts.Go(func() {
 		_ = client.Wait() // how it ended says nothing about who wanted it
@@ -137,6 +149,7 @@ func (s *session) run(ctx context.Context, client ssh.Conn, raw net.Conn, channe
 	s.target.Close()
 	parts.Wait()
 	open.Wait()
+	s.chores.Wait()
 	_ = s.finish(ctx, s.reason) // it is in the ledger, and nobody is left to be told
 }
 
@@ -145,7 +158,6 @@ func (s *session) run(ctx context.Context, client ssh.Conn, raw net.Conn, channe
 func (s *session) tend(live context.Context, parts *sync.WaitGroup) {
 	parts.Go(func() { s.watch(live) })
 	parts.Go(func() { targetGlobals(s.target.requests) })
-	parts.Go(func() { rejectAll(s.target.channels) })
 	parts.Go(func() { keepalive(live, s.target, s.relay.limits.Keepalive) })
 	parts.Go(func() {
 		_ = s.target.Wait()

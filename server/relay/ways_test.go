@@ -38,7 +38,7 @@ func TestWaysIn(t *testing.T) {
 				t.Errorf("the gate was asked for %+v", request)
 			}
 			order := slices.DeleteFunc(w.gate.order(), func(c string) bool { return c == "Watch" || c == "HostKey" })
-			wantOrder := []string{"Admit", "Start", "Certify", "End"}
+			wantOrder := []string{"Admit", "Start", "Certify", "Purposes", "End"}
 			if way.way == store.WayJump {
 				wantOrder = append([]string{"Admit"}, wantOrder...)
 			}
