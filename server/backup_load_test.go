@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"reflect"
 	"sync"
 	"testing"
 
@@ -34,7 +33,7 @@ func TestBackupUnderLoad(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, c := range commitmentsOf(e.Event) {
+				for _, c := range store.Commitments(e.Event) {
 					commitments[c] = true
 				}
 			}
@@ -110,17 +109,4 @@ func (l *burden) stop() []uint64 {
 	l.cancel()
 	l.group.Wait()
 	return l.serials
-}
-
-// commitmentsOf finds every commitment in an event by its type, so that no event
-// is forgotten. One that is zero commits to nothing.
-func commitmentsOf(e store.Event) []store.Commitment {
-	var all []store.Commitment
-	body := reflect.ValueOf(e).Elem()
-	for i := range body.NumField() {
-		if c, ok := body.Field(i).Interface().(store.Commitment); ok && c != (store.Commitment{}) {
-			all = append(all, c)
-		}
-	}
-	return all
 }

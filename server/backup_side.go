@@ -97,20 +97,13 @@ func (l *later) add(e *store.Entry) {
 	if l.openings == nil {
 		l.openings, l.users = map[store.Commitment]bool{}, map[store.UserID]bool{}
 	}
+	for _, c := range store.Commitments(e.Event) {
+		l.openings[c] = true
+	}
 	switch v := e.Event.(type) {
 	case *store.UserAdded:
-		l.openings[v.Handle], l.users[v.User] = true, true
+		l.users[v.User] = true
 	case *store.BotAdded:
-		l.openings[v.Handle], l.users[v.User] = true, true
-	case *store.UserContact:
-		l.openings[v.Email] = true
-	case *store.SignInSucceeded:
-		l.openings[v.Source] = true
-	case *store.SignInFailed:
-		l.openings[v.Source] = true
-	case *store.SessionStarted:
-		l.openings[v.Source] = true
-	case *store.TargetChecked:
-		l.openings[v.Report] = true
+		l.users[v.User] = true
 	}
 }

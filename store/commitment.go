@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -80,4 +81,17 @@ func words[T ~string](set []T) string {
 		s[i] = string(w)
 	}
 	return strings.Join(s, ", ")
+}
+
+// Commitments returns what an event commits to, nothing where it does to nothing.
+// It looks at the body's fields, so that no event type is forgotten.
+func Commitments(e Event) []Commitment {
+	var all []Commitment
+	body := reflect.ValueOf(e).Elem()
+	for i := range body.NumField() {
+		if c, ok := reflect.TypeAssert[Commitment](body.Field(i)); ok && c != (Commitment{}) {
+			all = append(all, c)
+		}
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"slices"
 	"testing"
 
 	"github.com/vaultpam/vaultpam/store"
@@ -43,4 +44,23 @@ func TestCommitmentGolden(t *testing.T) {
 	o := store.Opening{Field: store.FieldSource, Salt: [32]byte{1, 2, 3}, Text: "192.0.2.7"}
 	c := o.Commit()
 	golden(t, "commitment.golden", hex.EncodeToString(c[:])+"\n")
+}
+
+// TestCommitments: all that an event commits to is found, whatever its fields are
+// called, and a zero one is none.
+func TestCommitments(t *testing.T) {
+	a, b := store.Commitment{1}, store.Commitment{2}
+	for _, tc := range []struct {
+		event store.Event
+		want  []store.Commitment
+	}{
+		{&store.SignInSucceeded{Source: a, Machine: b}, []store.Commitment{a, b}},
+		{&store.SignInSucceeded{Source: a}, []store.Commitment{a}},
+		{&store.LockAdded{Why: b}, []store.Commitment{b}},
+		{&store.GroupAdded{Name: "dba"}, nil},
+	} {
+		if got := store.Commitments(tc.event); !slices.Equal(got, tc.want) {
+			t.Errorf("%+v: %v", tc.event, got)
+		}
+	}
 }
