@@ -43,3 +43,15 @@ func (c *Client) WhoCould(ctx context.Context, q CouldQuery) (api.WhoCould, erro
 	}
 	return call[api.WhoCould](ctx, c, request{route: api.RouteWhoCould, query: v, limit: maxPage})
 }
+
+// Changes says what changed of who could reach a target, between two moments; zero
+// ones are the ledger's birth and now.
+func (c *Client) Changes(ctx context.Context, target store.TargetName, from, to time.Time) ([]api.ReachChange, error) {
+	v := url.Values{"target": {string(target)}}
+	for name, t := range map[string]time.Time{"from": from, "to": to} {
+		if !t.IsZero() {
+			v.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	return call[[]api.ReachChange](ctx, c, request{route: api.RouteChanges, query: v, limit: maxPage})
+}

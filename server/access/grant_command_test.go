@@ -137,6 +137,45 @@ func (w *world) lookAtReach(now store.Millis) {
 	}
 }
 
+// lookAtRights compares what is said about each target with what the model has.
+func (w *world) lookAtRights(now store.Millis) {
+	w.Helper()
+	for target, t := range w.model.targets {
+		want := map[access.Right]bool{}
+		for entry, g := range w.model.grants {
+			if g.Base != 0 || g.From > now || g.Until != 0 && g.Until <= now {
+				continue
+			}
+			role, c := "grant", g.Conditions
+			if g.Forbids {
+				role = "guardrail"
+			} else if c.Reason || c.Ticket != "" || c.Approvals != 0 {
+				role = "request"
+			}
+			for id := range w.model.users {
+				for _, login := range t.Logins {
+					if w.model.mine(g, id) && w.model.about(g, target, login) {
+						want[access.Right{User: id, Login: login, Entry: entry, Role: role}] = true
+					}
+				}
+			}
+		}
+		known, _ := w.state.Target(target)
+		for r := range w.state.Rights(known, now) {
+			if g := w.model.grants[r.Entry]; g == nil || g.Base != 0 {
+				continue // a lock, or the answer to a request
+			}
+			if !want[r] {
+				w.Fatalf("%+v on %s, which the model has not", r, known.Name)
+			}
+			delete(want, r)
+		}
+		for r := range want {
+			w.Fatalf("%+v on %s is missing", r, known.Name)
+		}
+	}
+}
+
 // lookAhead: a standing stays as it is until it says that it may change.
 func (w *world) lookAhead(st access.Standing, user store.UserID, t access.Target, login store.Login, now store.Millis) {
 	w.Helper()

@@ -60,6 +60,7 @@ func TestGrantWorlds(t *testing.T) {
 		for _, later := range []time.Duration{0, one(w, "later", time.Minute, 5*time.Hour, 26*time.Hour, 61*time.Hour)} {
 			w.wait(later)
 			w.lookAtReach(w.at())
+			w.lookAtRights(w.at())
 		}
 		for r := range w.state.Requests() {
 			asked[w.state.RequestState(r, w.at())]++

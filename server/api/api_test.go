@@ -205,7 +205,7 @@ func TestRoutes(t *testing.T) {
 		if !slices.Contains([]string{"GET", "POST", "DELETE"}, r.Method) || !strings.HasPrefix(r.Path, "/v1/") || r.Does == "" {
 			t.Errorf("%+v", r)
 		}
-		if !slices.Contains([]api.Who{api.WhoAnybody, api.WhoSignedIn, api.WhoAlsoBots, api.WhoAdministrator, api.WhoAuditor, api.WhoReader}, r.Who) {
+		if !slices.Contains([]api.Who{api.WhoAnybody, api.WhoSignedIn, api.WhoAlsoBots, api.WhoAdministrator, api.WhoAuditor, api.WhoApprover, api.WhoReader}, r.Who) {
 			t.Errorf("%s is for %q", r.Pattern(), r.Who)
 		}
 		if strings.HasPrefix(r.Path, "/v1/admin/") && r.Method != "GET" && r.Who != api.WhoAdministrator {
@@ -227,7 +227,7 @@ func TestRoutes(t *testing.T) {
 			bots = append(bots, r.Pattern())
 		}
 	}
-	if diff := cmp.Diff([]string{"POST /v1/signout", "GET /v1/status", "POST /v1/certificate", "GET /v1/targets"}, bots); diff != "" {
+	if diff := cmp.Diff([]string{"POST /v1/signout", "GET /v1/status", "POST /v1/certificate", "GET /v1/targets", "GET /v1/explain"}, bots); diff != "" {
 		t.Errorf("routes for bots (-want +got):\n%s", diff)
 	}
 	// Another open door is a decision, not an oversight.

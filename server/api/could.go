@@ -52,3 +52,21 @@ type OtherWays struct {
 	Target string       `json:"target"`
 	Check  CheckSummary `json:"check"`
 }
+
+// ReachChange says what an entry, or the clock, changed of who could reach a
+// target.
+type ReachChange struct {
+	Time    time.Time     `json:"time"`
+	Entry   *Entry        `json:"entry,omitempty"` // nil where it was the clock
+	Changes []RightChange `json:"changes"`
+}
+
+// RightChange is a grant, a guardrail, a lock or what can be requested that came to
+// be about somebody, or ceased to be.
+type RightChange struct {
+	Came  bool   `json:"came"` // otherwise it went
+	Role  string `json:"role"` // grant, request, guardrail, lock
+	User  string `json:"user"`
+	Login string `json:"login,omitempty"` // empty: every login
+	By    uint64 `json:"by"`              // its entry
+}
