@@ -38,8 +38,21 @@ type browser struct {
 
 var relyingParty = virtualwebauthn.RelyingParty{ID: siteName, Name: "VaultPAM", Origin: "https://" + siteName}
 
+// newCredential makes a credential whose public key has all its bytes: the library cuts
+// leading zeros of a coordinate off, which no authenticator does (RFC 9053, section
+// 7.1.1), and one key in 128 has some.
+func newCredential(kind virtualwebauthn.KeyType) virtualwebauthn.Credential {
+	const whole = 77 // of P-256
+	for {
+		cred := virtualwebauthn.NewCredential(kind)
+		if kind != virtualwebauthn.KeyTypeEC2 || len(cred.Key.AttestationData()) == whole {
+			return cred
+		}
+	}
+}
+
 func newBrowser(s *site) *browser {
-	return &browser{s: s, auth: virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+	return &browser{s: s, auth: virtualwebauthn.NewAuthenticator(), cred: newCredential(virtualwebauthn.KeyTypeEC2)}
 }
 
 // get loads a page, and keeps the cookie that comes with it.

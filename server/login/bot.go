@@ -49,8 +49,12 @@ func (l *Login) SignInBot(ctx context.Context, p BotProof, client Client) (Sessi
 	who, u := l.challenged(p.Handle, client)
 	signed := verifies(p.Key, api.BotMessage(l.Ledger.State().Name(), p.Handle, p.Challenge, client.Key), p.Signature)
 	drawn := l.challenges.good(who, p.Challenge, l.Now())
-	holds := p.Key != nil && slices.ContainsFunc(u.Factors, func(f access.Factor) bool {
-		return f.Kind == store.FactorKey && string(f.Key) == string(p.Key.Marshal())
+	var shown string // put together for whoever asks, known or not
+	if p.Key != nil {
+		shown = string(p.Key.Marshal())
+	}
+	holds := shown != "" && slices.ContainsFunc(u.Factors, func(f access.Factor) bool {
+		return f.Kind == store.FactorKey && string(f.Key) == shown
 	})
 	if !signed || !drawn || !holds || !l.challenges.use(p.Challenge, l.Now()) {
 		return Session{}, l.failedBot(ctx, p.Handle, u, client)

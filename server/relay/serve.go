@@ -217,7 +217,8 @@ func (c *channel) serveTarget(requests <-chan *ssh.Request) {
 	}
 }
 
-// passExit passes on how the program ended.
+// passExit passes on how the program ended, but for one that was revoked: its user
+// was given the status of that, and how it took its end would replace it.
 func (c *channel) passExit(r *ssh.Request) {
 	parse := parseExitStatus
 	if r.Type == "exit-signal" {
@@ -228,7 +229,9 @@ func (c *channel) passExit(r *ssh.Request) {
 		return
 	}
 	c.exit = exit
-	_, _ = c.client.SendRequest(r.Type, false, r.Payload) // the client may be gone
+	if !c.revoked.Load() {
+		_, _ = c.client.SendRequest(r.Type, false, r.Payload) // the client may be gone
+	}
 	close(c.exited)
 }
 
