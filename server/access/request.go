@@ -131,7 +131,7 @@ type MakeRequest struct {
 }
 
 func (c MakeRequest) decide(s State, now store.Millis) (Decision, error) {
-	u, _, err := s.Caller(c.By, now)
+	u, _, err := s.Person(c.By, now)
 	if err != nil {
 		return Decision{}, err
 	}

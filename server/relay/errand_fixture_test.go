@@ -63,6 +63,14 @@ func (w *world) checkErrand(a *relay.Admission, e relay.Errand, got relay.Outcom
 	}
 	defer session.Close()
 	summary := session.Summary()
+	if want == store.EndedByRecorder && summary.SHA256 == (recording.Hash{}) {
+		// What stopped the recorder can leave no room for the end marker either, which
+		// depends on the last bytes that fitted. Then nothing may claim that there is one.
+		if len(ended.Files) != 0 || summary.Reason != "" {
+			w.t.Errorf("without an end marker the ledger was given %v, ended by %q", ended.Files, summary.Reason)
+		}
+		return
+	}
 	if len(ended.Files) != len(summary.Channels)+1 {
 		w.t.Errorf("the ledger was given the files %v", ended.Files)
 	} else if err := session.Verify(recording.Hash(ended.Files[0].SHA256)); err != nil {
