@@ -84,7 +84,7 @@ func (n *Node) whoCould(ctx context.Context, c call, _ api.Empty) (api.WhoCould,
 			return api.WhoCould{}, api.NewError(api.KindInvalid, "", "at: want a time like 2026-08-01T14:00:00Z")
 		}
 		if t.After(at) {
-			return api.WhoCould{}, api.NewError(api.KindInvalid, "leave --at out for now", "at: %s has not been yet", text)
+			return api.WhoCould{}, api.NewError(api.KindInvalid, "leave --at out to ask about this moment", "at: %s is in the future", text)
 		}
 		if s, err = n.ledger.At(ctx, store.At(t)); err != nil {
 			return api.WhoCould{}, err

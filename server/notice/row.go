@@ -69,7 +69,7 @@ func (d *delivery) key() []byte {
 func (d *delivery) id(origin string, e *store.Entry) string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%s\n%d\n", origin, e.Time) // a hash takes everything
-	_, _ = h.Write(d.key())                           // the same
+	_, _ = h.Write(d.key())                           // a hash takes everything
 	return "msg_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)[:20]))
 }
 

@@ -146,7 +146,7 @@ func sign(secrets [][]byte, id, at string, body []byte) string {
 	for _, secret := range secrets {
 		mac := hmac.New(sha256.New, secret)
 		_, _ = fmt.Fprintf(mac, "%s.%s.", id, at) // a hash takes everything
-		_, _ = mac.Write(body)                    // the same
+		_, _ = mac.Write(body)                    // a hash takes everything
 		all = append(all, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}
 	return strings.Join(all, " ")

@@ -237,7 +237,7 @@ func (t *tunnel) cut() {
 	defer t.mu.Unlock()
 	t.isCut = true
 	for _, c := range t.ends {
-		_ = c.Close() // may be closed already
+		_ = c.Close() // an error means that its owner closed it first
 	}
 }
 

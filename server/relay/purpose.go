@@ -98,9 +98,9 @@ func (c *channel) refuseProgram(r *ssh.Request, text string) {
 	if c.state.pty != nil {
 		words = terminal(text)
 	}
-	_, _ = c.client.Stderr().Write(words)
+	_, _ = c.client.Stderr().Write(words) // errors mean that the client is gone, here and below
 	c.exitRefused()
-	_ = c.client.Close()
+	_ = c.client.Close() // gone: closed already
 }
 
 // exitRefused gives the client the exit status that ssh has for itself.
@@ -185,8 +185,8 @@ func (c *channel) revoke(text string) {
 	}
 	hangUp := func() {
 		c.exitRefused()
-		_ = c.target.Close()
-		_ = c.client.Close()
+		_ = c.target.Close() // errors mean that a side closed first, which is what is wanted
+		_ = c.client.Close() // likewise: that side closed first
 	}
 	timer := time.AfterFunc(c.session.relay.limits.Farewell, hangUp) // for clients that do not read
 	defer timer.Stop()
