@@ -103,11 +103,7 @@ func (a *app) botTokenCommand() *cobra.Command {
 lost its key. The bot's keys stay, until "admin bot key rm" takes them away.`,
 		Args: wantArgs("HANDLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			handle, err := parseHandle(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			n, err := a.signedIn(cmd.Context())
+			n, handle, err := a.withHandle(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -225,11 +221,7 @@ func (a *app) botRmCommand() *cobra.Command {
 		Short: "remove a bot: it can do nothing from then on",
 		Args:  wantArgs("HANDLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			handle, err := parseHandle(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			n, err := a.signedIn(cmd.Context())
+			n, handle, err := a.withHandle(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -77,6 +77,17 @@ func parseHandle(cmd *cobra.Command, s string) (store.Handle, error) {
 	return handle, nil
 }
 
+// withHandle begins what is about somebody: their handle is read first, so that a
+// mistyped one asks no server.
+func (a *app) withHandle(cmd *cobra.Command, word string) (*node, store.Handle, error) {
+	handle, err := parseHandle(cmd, word)
+	if err != nil {
+		return nil, "", err
+	}
+	n, err := a.signedIn(cmd.Context())
+	return n, handle, err
+}
+
 func (a *app) printInvitation(r api.AddUserResponse, asJSON bool) error {
 	if asJSON {
 		return printJSON(a.Stdout, r)
@@ -97,11 +108,7 @@ func (a *app) userInviteCommand() *cobra.Command {
 		Short: "print a new invitation for a person, or send it to them",
 		Args:  wantArgs("HANDLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			handle, err := parseHandle(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			n, err := a.signedIn(cmd.Context())
+			n, handle, err := a.withHandle(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -141,11 +148,7 @@ func (a *app) userRmCommand() *cobra.Command {
 		Short: "remove a person: they can do nothing from then on",
 		Args:  wantArgs("HANDLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			handle, err := parseHandle(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			n, err := a.signedIn(cmd.Context())
+			n, handle, err := a.withHandle(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -55,6 +55,20 @@ func (c AddBot) decide(s State, now store.Millis) (Decision, error) {
 	return d, nil
 }
 
+// botThatGets returns the bot that an administrator gives a key or a token to, which
+// none gets that is locked.
+func (s State) botThatGets(by Caller, handle store.Handle, now store.Millis) (store.Actor, User, error) {
+	actor, err := s.administrator(by, now)
+	if err != nil {
+		return store.Actor{}, User{}, err
+	}
+	bot, err := s.botByHandle(handle)
+	if err != nil {
+		return store.Actor{}, User{}, err
+	}
+	return actor, bot, s.whileLocked(bot)
+}
+
 // CreateJoin gives a bot a token to enrol another key with; its earlier token is
 // void, its keys stay.
 type CreateJoin struct {
@@ -64,15 +78,8 @@ type CreateJoin struct {
 }
 
 func (c CreateJoin) decide(s State, now store.Millis) (Decision, error) {
-	actor, err := s.administrator(c.By, now)
+	actor, bot, err := s.botThatGets(c.By, c.Handle, now)
 	if err != nil {
-		return Decision{}, err
-	}
-	bot, err := s.botByHandle(c.Handle)
-	if err != nil {
-		return Decision{}, err
-	}
-	if err := s.whileLocked(bot); err != nil {
 		return Decision{}, err
 	}
 	e, err := c.Join.event(s, bot.ID, now)
@@ -90,15 +97,8 @@ type AddBotKey struct {
 }
 
 func (c AddBotKey) decide(s State, now store.Millis) (Decision, error) {
-	actor, err := s.administrator(c.By, now)
+	actor, bot, err := s.botThatGets(c.By, c.Handle, now)
 	if err != nil {
-		return Decision{}, err
-	}
-	bot, err := s.botByHandle(c.Handle)
-	if err != nil {
-		return Decision{}, err
-	}
-	if err := s.whileLocked(bot); err != nil {
 		return Decision{}, err
 	}
 	e, openings, err := c.Key.event(s, bot)
