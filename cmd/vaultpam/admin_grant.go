@@ -25,7 +25,7 @@ with vaultpam request.`,
   vaultpam admin grant add --group dba --targets env=prod,role=db --login postgres --hours "Mon-Fri 08:00-18:00 Europe/Berlin"
   vaultpam admin grant add ci web1 --login deploy --for ansible
   vaultpam admin grant add --group dba --targets env=prod --login root --reason --approvals 1 --approvers leads`,
-		Args: cobra.MaximumNArgs(2),
+		Args: wantArgs("[HANDLE]", "[TARGET]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g, err := a.grant(cmd, args, flags)
 			if err != nil {
@@ -55,7 +55,7 @@ HANDLE is left out with --group or --everybody, TARGET with --targets. Without
 --login it forbids all logins, without --for everything.`,
 		Example: `  vaultpam admin grant forbid --everybody --targets env=prod --for "agent-forward; direct"
   vaultpam admin grant forbid --group contractors db1 --login root`,
-		Args: cobra.MaximumNArgs(2),
+		Args: wantArgs("[HANDLE]", "[TARGET]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g, err := a.grant(cmd, args, flags)
 			if err != nil {

@@ -116,9 +116,7 @@ func (a *app) groupRmMemberCommand() *cobra.Command {
 // after each: what was done before somebody can't be found stays done.
 func (a *app) memberCommand(do func(*client.Client, context.Context, store.GroupName, store.Handle) error, said string) *cobra.Command {
 	return &cobra.Command{
-		Args: func(cmd *cobra.Command, args []string) error {
-			return wantArgs("NAME", "HANDLE")(cmd, args[:min(len(args), 2)])
-		},
+		Args: wantArgs("NAME", "HANDLE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := parseGroup(cmd, args[0])
 			if err != nil {

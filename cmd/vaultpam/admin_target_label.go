@@ -12,14 +12,14 @@ import (
 func (a *app) targetLabelCommand() *cobra.Command {
 	var none bool
 	cmd := &cobra.Command{
-		Use:   "label NAME KEY=VALUE...",
+		Use:   "label NAME KEY=VALUE…",
 		Short: "give a target labels, in place of those that it has",
 		Long: `Give a target labels, in place of those that it has.
 
 Grants and guardrails for targets with these labels count from now on, and those
 for the labels before count no more: sessions that stood on them end.`,
 		Example: "  vaultpam admin target label db1 env=prod role=db",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    wantArgs("NAME", "[KEY=VALUE…]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := parseTarget(cmd, args[0])
 			if err != nil {

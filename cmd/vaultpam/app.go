@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,13 +102,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return &usageError{command: cmd.CommandPath(), why: fmt.Sprintf("%q is one word too many", args[0])}
 }
 
-// wantArgs asks for exactly the named arguments.
+// wantArgs asks for the named arguments: [WORD] may be left out, and of WORD…,
+// which is the last, there may be several.
 func wantArgs(words ...string) cobra.PositionalArgs {
+	needed := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.HasPrefix(w, "[") })
+	several := len(words) > 0 && strings.Contains(words[len(words)-1], "…")
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
-		case len(args) < len(words):
-			return &usageError{command: cmd.CommandPath(), why: "missing " + strings.Join(words[len(args):], " ")}
-		case len(args) > len(words):
+		case len(args) < len(needed):
+			return &usageError{command: cmd.CommandPath(), why: "missing " + strings.Join(needed[len(args):], " ")}
+		case len(args) > len(words) && !several:
 			return &usageError{command: cmd.CommandPath(), why: fmt.Sprintf("%q is one word too many", args[len(words)])}
 		}
 		return nil

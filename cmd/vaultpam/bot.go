@@ -38,12 +38,7 @@ anything.
 
 TOKEN may stand in $VAULTPAM_BOT_TOKEN instead, or be - for standard input, so that
 no other program of the machine can read it off the command line.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return wantArgs("TOKEN")(cmd, args)
-		},
+		Args: wantArgs("[TOKEN]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text := a.env(envJoin)
 			if len(args) == 1 {

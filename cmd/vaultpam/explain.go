@@ -19,7 +19,7 @@ func (a *app) explainCommand() *cobra.Command {
 or what is missing and who could approve it. Of somebody else it takes an
 administrator or an auditor.`,
 		Example: "  vaultpam explain root@db1\n  vaultpam explain carol root@db1",
-		Args:    cobra.RangeArgs(1, 2),
+		Args:    wantArgs("[HANDLE]", "LOGIN@TARGET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var handle store.Handle
 			var err error

@@ -158,7 +158,7 @@ func (s State) Reasons(c Could) []Reason {
 // Sentence says an answer in words for whoever asks about it.
 func (s State) Sentence(c Could) string {
 	if r := s.Refusal(c); r != nil {
-		return "no: " + r.Message
+		return "no: " + r.Message + s.shortOfApprovers(c)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "yes: %s may log in as %s on %s for %s", c.User.Handle, c.Login, c.Target.Name, c.Standing.Purposes)
@@ -173,6 +173,24 @@ func (s State) Sentence(c Could) string {
 		fmt.Fprintf(&b, " and within %s", grantList(c.Standing.Guardrails))
 	}
 	return b.String()
+}
+
+// shortOfApprovers says where a request could be made and never approved, as things
+// stand.
+func (s State) shortOfApprovers(c Could) string {
+	g, ok := c.Request()
+	there := uint64(0)
+	for range s.Approvers(c) {
+		there++
+	}
+	if !ok || there >= g.Conditions.Approvals {
+		return ""
+	}
+	group, _ := s.Group(g.Conditions.Approvers)
+	if there == 0 {
+		return fmt.Sprintf("; group %s has nobody who may approve it", group.Name)
+	}
+	return fmt.Sprintf("; group %s has only %d who may approve it", group.Name, there)
 }
 
 // Approvers yields who could approve a request for it: who may answer requests for

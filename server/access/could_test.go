@@ -73,6 +73,11 @@ func TestCould(t *testing.T) {
 	if !slices.Equal(approvers, []store.Handle{dana.handle}) {
 		t.Errorf("approvers %v", approvers)
 	}
+	c.do(access.AddLock{By: local, What: access.Lockable{User: dana.handle}, Why: "on leave", Salt: c.random()})
+	short := "no: carol may log in as backup on db1 once that was requested with a reason and one person approved it; group dba has nobody who may approve it"
+	if got := c.state.Sentence(c.state.Could(u, target, "backup", c.at())); got != short {
+		t.Errorf("with nobody to approve:\n got %q\nwant %q", got, short)
+	}
 	c.do(access.AddLock{By: local, What: access.Lockable{User: "carol"}, Why: "a stolen laptop", Salt: c.random()})
 	lock := c.state.Next() - 1
 	could := c.state.Could(u, target, "root", c.at())
