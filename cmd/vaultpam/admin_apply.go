@@ -28,8 +28,8 @@ func (a *app) applyCommand() *cobra.Command {
 		Short: "make who may reach what as a file says",
 		Long: `Make groups, labels of targets, grants and guardrails as a file says that
 vaultpam admin export wrote, or somebody else (- is standard input). It shows what
-comes (+), changes (~) and goes (-), asks once, and does all of it in one step or
-nothing. More than ` + fmt.Sprint(api.MaxChanges) + ` changes take several steps, in an order in which none opens
+comes (+), changes (~) and goes (-), asks once, and does what the server takes of
+it, in one step or not at all. More than ` + fmt.Sprint(api.MaxChanges) + ` changes take several steps, in an order in which none opens
 what neither was open before nor will be in the end.
 
 Of a section that the file manages, what is not in the file goes. What it does not
@@ -38,8 +38,8 @@ requested by goes; the plan names them. To apply a file twice changes
 nothing the second time.
 
 What the server refuses, such as access for yourself, is shown with the file's
-line, and the rest is done, except for what would open more without the refused:
-that waits.
+line before it asks. The rest can be done without it, except for what would open
+more without the refused: that waits.
 
 With --dry-run nothing is changed, and the exit code says what would be: 0 nothing,
 9 something, 4 something of which the server refuses a part.`,
@@ -92,7 +92,7 @@ func (a *app) applyAccess(ctx context.Context, flags applyFlags) error {
 	case len(expected.left()) == 0:
 		return a.applied(expected, flags)
 	case !flags.yes:
-		ok, err := a.confirm(ctx, fmt.Sprintf("apply %s?", expected.counted()))
+		ok, err := a.confirm(ctx, expected.question())
 		if errors.Is(err, errNoTerminal) {
 			return withHint(err, "in a script: --dry-run to see the plan, then --yes")
 		}

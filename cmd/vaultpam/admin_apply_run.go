@@ -161,6 +161,21 @@ func (x *application) items(good string) []applyItem {
 	return items
 }
 
+// question asks for what would be done, which is less than the plan where the
+// server refuses a part.
+func (x *application) question() string {
+	planned := 0
+	for i := range x.plan {
+		if outcome, _ := x.outcome(i, outcomePlanned); outcome == outcomePlanned {
+			planned++
+		}
+	}
+	if planned == len(x.plan) {
+		return fmt.Sprintf("apply %s?", counted(planned, "change"))
+	}
+	return fmt.Sprintf("apply %d of %s, without what is refused?", planned, counted(len(x.plan), "change"))
+}
+
 // counted says how many changes there are, of each kind.
 func (x *application) counted() string {
 	n := map[accessfile.Action]int{}
