@@ -34,7 +34,7 @@ type Client struct {
 	timeout time.Duration
 	http    *http.Client
 	token   []byte
-	key     ed25519.PrivateKey // signs every call, where there is one
+	key     ed25519.PrivateKey // opens every connection and signs every call, where there is one
 	now     func() time.Time
 }
 
@@ -66,27 +66,31 @@ func New(c Config) (*Client, error) {
 		server:  server,
 		timeout: c.Timeout,
 		now:     now,
-		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            dialer.DialContext,
-				TLSClientConfig:        trust,
-				TLSHandshakeTimeout:    c.Timeout,
-				ResponseHeaderTimeout:  c.Timeout,
-				MaxResponseHeaderBytes: 64 << 10,
-				IdleConnTimeout:        c.Timeout,
-				// The limits of answers are of what is on the wire, so nothing
-				// may grow behind them.
-				DisableCompression: true,
-			},
-			// A redirect could carry the token to somebody else.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http: httpClient(&http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            dialer.DialContext,
+			TLSClientConfig:        trust,
+			TLSHandshakeTimeout:    c.Timeout,
+			ResponseHeaderTimeout:  c.Timeout,
+			MaxResponseHeaderBytes: 64 << 10,
+			IdleConnTimeout:        c.Timeout,
+			// The limits of answers are of what is on the wire, so nothing may
+			// grow behind them.
+			DisableCompression: true,
+		}),
 	}, nil
 }
 
+func httpClient(t *http.Transport) *http.Client {
+	return &http.Client{
+		Transport: t,
+		// A redirect could carry the token to somebody else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
 // A Session is a sign-in session as this machine holds it: the token that the
-// server gave, and the key that every call is signed with.
+// server gave, and the key that every connection is opened and every call signed with.
 type Session struct {
 	Token []byte
 	Key   ed25519.PrivateKey
@@ -105,9 +109,9 @@ func (c *Client) WithSession(s Session) (*Client, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	signedIn := *c
-	signedIn.token, signedIn.key = slices.Clone(s.Token), slices.Clone(s.Key)
-	return &signedIn, nil
+	signedIn := c.withKey(s.Key)
+	signedIn.token = slices.Clone(s.Token)
+	return signedIn, nil
 }
 
 // WithNewKey returns a client with a key of its own, which a session that it opens
@@ -117,9 +121,24 @@ func (c *Client) WithNewKey() (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a key for the sign-in session: %w", err)
 	}
+	return c.withKey(key), nil
+}
+
+// withKey returns a client with a key and no token. Its connections are its own, since
+// each is opened with the key.
+func (c *Client) withKey(key ed25519.PrivateKey) *Client {
 	keyed := *c
-	keyed.token, keyed.key = nil, key
-	return &keyed, nil
+	keyed.token = nil
+	if key.Equal(c.key) {
+		return &keyed
+	}
+	keyed.key = slices.Clone(key)
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		t = t.Clone()
+		showKey(t.TLSClientConfig, keyed.key)
+		keyed.http = httpClient(t)
+	}
+	return &keyed
 }
 
 // Opened returns the session whose token the server has just given.

@@ -2,11 +2,17 @@ package client
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
+	"sync"
+
+	"github.com/vaultpam/vaultpam/server/api"
 )
 
 // ErrPin is returned when the server shows another key than the pinned one:
@@ -44,4 +50,19 @@ func tlsConfig(server string, pin []byte) (*tls.Config, error) {
 		return nil
 	}
 	return config, nil
+}
+
+// showKey has connections opened with a key, where the server asks for it
+// (api.KeyProtocol). The certificate around it says nothing.
+func showKey(config *tls.Config, key ed25519.PrivateKey) {
+	certificate := sync.OnceValues(func() (*tls.Certificate, error) {
+		nothing := &x509.Certificate{SerialNumber: big.NewInt(1)}
+		der, err := x509.CreateCertificate(nil, nothing, nothing, key.Public(), key)
+		if err != nil {
+			return nil, fmt.Errorf("making a certificate for the sign-in session's key: %w", err)
+		}
+		return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	})
+	config.NextProtos = []string{"http/1.1", api.KeyProtocol}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate() }
 }

@@ -46,9 +46,10 @@ func BenchmarkIssuance(b *testing.B) {
 	}
 	for _, workers := range workerCounts() {
 		rows = append(rows, row{fmt.Sprintf("https/workers=%d", workers), func(b *testing.B) []figure {
-			return n.issue(b, users[:workers])
+			return n.issue(b, users[:workers], keyShown)
 		}})
 	}
+	rows = append(rows, row{"https-signed/workers=32", func(b *testing.B) []figure { return n.issue(b, users, noKey) }})
 	rows = append(rows, row{"https-nothing/workers=32", func(b *testing.B) []figure { return n.greet(b, 32) }})
 	for _, p := range peers(b) {
 		for _, workers := range workerCounts() {
@@ -103,11 +104,11 @@ func load(b *testing.B, workers int, prepare func(worker int) func() error) []fi
 }
 
 // issue asks the server over kept connections, one for each user.
-func (n *benchNode) issue(b *testing.B, users []*benchUser) []figure {
+func (n *benchNode) issue(b *testing.B, users []*benchUser, trust func(*testing.B, *benchUser) *tls.Config) []figure {
 	size := n.size(b)
 	figures := n.ask(b, len(users), func(b *testing.B, worker int) *caller {
 		u := users[worker]
-		return newCaller(b, u.client.Server(), cycle(requests(b, api.RouteCertificate.Path, u.client.Server(), func(body []byte) http.Header {
+		return newCaller(b, u.client.Server(), trust(b, u), cycle(requests(b, api.RouteCertificate.Path, u.client.Server(), func(body []byte) http.Header {
 			call := api.Signed{Method: "POST", Target: api.RouteCertificate.Path, Token: u.session.Token, Body: body}
 			return http.Header{
 				api.TokenHeader: {"Bearer " + base64.RawURLEncoding.EncodeToString(u.session.Token)},
@@ -130,7 +131,7 @@ func (n *benchNode) greet(b *testing.B, workers int) []figure {
 	host := n.admin.client.Server()
 	hello := []byte("GET " + api.RouteInfo.Path + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: vaultpam\r\n\r\n")
 	return n.ask(b, workers, func(b *testing.B, _ int) *caller {
-		return newCaller(b, host, func() []byte { return hello })
+		return newCaller(b, host, trusting(), func() []byte { return hello })
 	}, func(b *testing.B, body []byte) {
 		var info api.Info
 		if err := json.Unmarshal(body, &info); err != nil || info.Name == "" {
@@ -172,11 +173,27 @@ type caller struct {
 	answer []byte        // the last
 }
 
-// newCaller connects and gets one certificate, so that the handshake is over.
-func newCaller(b *testing.B, address string, next func() []byte) *caller {
+// trusting takes any server: who serves was started here, and the handshake is not
+// what is measured.
+func trusting() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+
+// keyShown opens a connection with the key of the user's session, as the client does.
+func keyShown(b *testing.B, u *benchUser) *tls.Config {
 	b.Helper()
-	// The handshake is not what is measured, and who serves was started here.
-	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+	config, shown := trusting(), keyed(b, u.session.Key, u.session.Key)
+	config.NextProtos = []string{"http/1.1", api.KeyProtocol}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return shown, nil }
+	return config
+}
+
+// noKey opens a connection as a proxy that ends TLS would, so that each call's
+// signature counts.
+func noKey(*testing.B, *benchUser) *tls.Config { return trusting() }
+
+// newCaller connects and gets one certificate, so that the handshake is over.
+func newCaller(b *testing.B, address string, config *tls.Config, next func() []byte) *caller {
+	b.Helper()
+	conn, err := tls.Dial("tcp", address, config)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -190,12 +207,12 @@ func newCaller(b *testing.B, address string, next func() []byte) *caller {
 
 const keysPerCaller = 64
 
-// requests are POSTs of JSON, each for a fresh key.
 // always is the header of a request whatever its body is.
 func always(h http.Header) func([]byte) http.Header {
 	return func([]byte) http.Header { return h.Clone() }
 }
 
+// requests are POSTs of JSON, each for a fresh key.
 func requests(b *testing.B, path, host string, header func(body []byte) http.Header, body func(ssh.PublicKey) any) [][]byte {
 	b.Helper()
 	all := make([][]byte, keysPerCaller)

@@ -178,7 +178,7 @@ func (n *yearNode) asker(b *testing.B, questions []string) *caller {
 		all = append(all, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n%s: Bearer %s\r\n%s: %s\r\nAccept: application/json\r\n\r\n",
 			q, n.https, api.TokenHeader, base64.RawURLEncoding.EncodeToString(by.Token), api.ProofHeader, proof))
 	}
-	return newCaller(b, n.https, cycle(all))
+	return newCaller(b, n.https, keyShown(b, n.auditor), cycle(all))
 }
 
 // askAgain measures answers to questions of which every one is another one, and all
@@ -251,7 +251,7 @@ func BenchmarkLarge(b *testing.B) {
 	for _, workers := range workerCounts() {
 		for _, n := range nodes {
 			rows = append(rows, row{fmt.Sprintf("issue/workers=%d/entries=%d", workers, n.entries()), func(b *testing.B) []figure {
-				return n.issue(b, n.users[:workers])
+				return n.issue(b, n.users[:workers], keyShown)
 			}})
 		}
 	}

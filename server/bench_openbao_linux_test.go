@@ -45,7 +45,7 @@ audit "file" "file" {
 	p := &peer{measured: startPeer(b, dir, program, "server", "-config="+config), name: "openbao", check: checkOpenBao}
 	tokens := unsealOpenBao(b, "https://"+address)
 	p.newCaller = func(b *testing.B, _, worker int) *caller {
-		return newCaller(b, address, cycle(requests(b, "/v1/ssh/sign/bench", address, always(http.Header{"X-Vault-Token": {tokens[worker]}}),
+		return newCaller(b, address, trusting(), cycle(requests(b, "/v1/ssh/sign/bench", address, always(http.Header{"X-Vault-Token": {tokens[worker]}}),
 			func(key ssh.PublicKey) any {
 				return map[string]any{"public_key": string(ssh.MarshalAuthorizedKey(key)), "valid_principals": "bench"}
 			})))

@@ -49,7 +49,7 @@ func startStepCA(b *testing.B, program, database string) *peer {
 			if worker == 0 {
 				s.prepare(b, b.N+workers)
 			}
-			return newCaller(b, s.address, func() []byte { return s.tokens[s.sent.Add(1)-1] })
+			return newCaller(b, s.address, trusting(), func() []byte { return s.tokens[s.sent.Add(1)-1] })
 		},
 		check: func(b *testing.B, body []byte) {
 			var answer struct{ Crt []byte }

@@ -50,7 +50,8 @@ nowhere else. Holding a certificate gives no right here.
 key and its signature in base64url without padding, and the seconds since the Unix epoch, at most ` + fmt.Sprintf("%.0f", api.ProofLife.Minutes()) + ` minutes off the server's
 clock. What is signed are these lines, each with a line feed: ` + "`vaultpam-proof-v1`" + `, the method, the request target as it stands in the
 request line, TIME, the SHA-256 hash of the token in hex (of nothing where there is none), and that of the body. A session's
-calls are signed with the key that signed the call which opened it; a token without that key opens nothing. A call for
+calls are signed with the key that signed the call which opened it; a token without that key opens nothing. On a connection that was
+opened with a certificate for KEY, which the server asks for where ALPN names ` + "`" + api.KeyProtocol + "`" + `, TIME and SIGNATURE are not looked at. A call for
 ` + "`anybody`" + ` need not be signed, but a proof that is there has to be right.
 
 No body is read for a token that is not one of an open session. An access is held to the column "who" before anything is done,

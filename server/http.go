@@ -125,7 +125,7 @@ func (n *Node) identify(w http.ResponseWriter, r *http.Request, route api.Route,
 		return nil, err
 	}
 	if header := r.Header.Get(api.ProofHeader); header != "" {
-		key, err := api.Proved(header, api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, n.Now())
+		key, err := api.Proved(header, api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, shownKey(r.TLS), n.Now())
 		if err != nil {
 			return nil, unproved(err)
 		}

@@ -240,7 +240,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.errands.stop()
 		return nil
 	})
-	n.serveHTTP(ctx, group, tls.NewListener(doors.https, n.tls.begin()), n.publicHandler())
+	n.serveHTTP(ctx, group, tls.NewListener(doors.https, askForKeys(n.tls.begin())), n.publicHandler())
 	n.serveHTTP(ctx, group, doors.local, n.localHandler())
 	group.Go(func() error { return n.tls.tend(ctx) })
 	group.Go(func() error { return n.relay.Serve(ctx, doors.ssh) })

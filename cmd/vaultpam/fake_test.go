@@ -221,7 +221,7 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	if signedIn {
 		token = testToken
 	}
-	key, unproved := api.Proved(r.Header.Get(api.ProofHeader), api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, time.Now())
+	key, unproved := api.Proved(r.Header.Get(api.ProofHeader), api.Signed{Method: r.Method, Target: r.RequestURI, Token: token, Body: body}, nil, time.Now())
 	switch {
 	case slices.Contains([]api.Route{api.RouteSignIn, api.RouteEnrollFinish, api.RouteSignInBegin, api.RouteRedeem, api.RouteBotSignIn}, route):
 		if unproved != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -29,6 +30,13 @@ const ProofHeader = "Vaultpam-Proof"
 const ProofLife = 5 * time.Minute
 
 const proofVersion = "v1"
+
+// KeyProtocol is the name in ALPN (RFC 7301) by which a client says that it can
+// prove its key in the handshake, by a certificate that it made for it itself
+// (mutual TLS as in RFC 8705, section 2.2). Whoever does not name it is not asked:
+// browsers would have people choose a certificate. The protocol that is spoken is
+// HTTP/1.1, which the client names too.
+const KeyProtocol = "vaultpam-key"
 
 // A Signed is what a proof is about.
 type Signed struct {
@@ -68,8 +76,11 @@ func (e *ProofError) Error() string {
 }
 
 // Proved returns the key that a header's value proves to have made a call, or a
-// *ProofError.
-func Proved(header string, s Signed, now time.Time) ([32]byte, error) {
+// *ProofError. Shown is the key that the connection was opened with, or nil: whoever
+// proved that one in the handshake need not sign each call again, and their clock
+// is not asked for. On its way through a proxy that ends TLS a connection has
+// another key, or none, and the signature counts.
+func Proved(header string, s Signed, shown ed25519.PublicKey, now time.Time) ([32]byte, error) {
 	var key [32]byte
 	parts := strings.Split(header, " ")
 	if len(parts) != 4 || parts[0] != proofVersion {
@@ -78,6 +89,9 @@ func Proved(header string, s Signed, now time.Time) ([32]byte, error) {
 	public, err := base64.RawURLEncoding.Strict().DecodeString(parts[1])
 	if err != nil || len(public) != len(key) {
 		return key, &ProofError{}
+	}
+	if len(shown) == len(key) && bytes.Equal(public, shown) {
+		return [32]byte(public), nil
 	}
 	seconds, err := strconv.ParseInt(parts[2], 10, 40)
 	if err != nil || strconv.FormatInt(seconds, 10) != parts[2] {
