@@ -51,6 +51,7 @@ type fakeServer struct {
 	records [][]byte
 	answers map[string]any // by the route's pattern; an *api.Error refuses, a func([]byte) any is asked
 	bodies  map[string][]string
+	called  []api.Route       // in their order
 	keys    map[[32]byte]bool // that sign-ins were signed with
 	issued  uint64
 	endedAt uint64 // index of a session.ended entry; 0 is none
@@ -212,6 +213,7 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	if err != nil {
 		s.t.Error(err)
 	}
+	s.called = append(s.called, route)
 	s.bodies[route.Pattern()] = append(s.bodies[route.Pattern()], r.URL.RequestURI()+" "+string(body))
 	v := s.answers[route.Pattern()]
 	if later, ok := v.(func() any); ok {
