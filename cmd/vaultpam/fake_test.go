@@ -54,7 +54,6 @@ type fakeServer struct {
 	called  []api.Route       // in their order
 	keys    map[[32]byte]bool // that sign-ins were signed with
 	issued  uint64
-	endedAt uint64 // index of a session.ended entry; 0 is none
 }
 
 func newFakeServer(t testing.TB) *fakeServer {
@@ -288,8 +287,8 @@ func (s *fakeServer) dynamic(r *http.Request, route api.Route, body []byte) any 
 }
 
 func (s *fakeServer) entry(index uint64) api.Entry {
-	if index != 0 && index == s.endedAt {
-		return api.Entry{Index: index, Time: time.UnixMilli(1_700_000_000_000).UTC(), Type: "session.ended"}
+	if e, err := store.DecodeEntry(s.records[index]); err == nil && e.Event.EventType() != store.TypeSessionRefused {
+		return api.Entry{Index: index, Time: e.Time.Time(), Type: string(e.Event.EventType()), Actor: "server"}
 	}
 	return api.Entry{
 		Index: index, Time: time.UnixMilli(1_700_000_000_000).UTC(), Type: "session.refused", Actor: "server", User: "carol",
