@@ -283,6 +283,20 @@ func TestProposalsWait(t *testing.T) {
 	}
 }
 
+// TestCopiedPasskeyAnswersNothing: where the one factor from before a proposal proves
+// nothing any more, its owner does not deny it either.
+func TestCopiedPasskeyAnswersNothing(t *testing.T) {
+	b := newBoard(t)
+	u, _ := b.state.User(b.dan.id)
+	totp, _ := u.TOTP()
+	b.do(access.RemoveFactor{By: b.dan.caller(), Factor: totp.Entry})
+	entry := b.proposes(b.own())
+	b.append(b.at(), store.Actor{}, &store.FactorCloned{User: b.dan.id, Factor: b.dans, Counter: 6, Last: 7})
+	if r := b.refused(access.DenyRequest{By: b.dan.caller(), Request: entry, Comment: "no", Salt: b.random()}); !strings.Contains(r.Message, "before you enrolled the factors") {
+		t.Errorf("%q", r.Message)
+	}
+}
+
 // TestProposalByTOTP: as with requests, where the company allows it.
 func TestProposalByTOTP(t *testing.T) {
 	b := newBoard(t)
