@@ -329,21 +329,24 @@ func (c *Client) Grants(ctx context.Context) ([]api.Grant, error) {
 	return call[[]api.Grant](ctx, c, request{route: api.RouteGrants})
 }
 
-// LabelTarget gives a target labels, KEY=VALUE joined by commas, in place of its own.
+// LabelTarget gives a target labels, KEY=VALUE joined by commas, in place of its own;
+// or returns a *WaitsError.
 func (c *Client) LabelTarget(ctx context.Context, name store.TargetName, labels string) error {
-	_, err := call[api.Empty](ctx, c, request{route: api.RouteTargetLabels, path: []string{string(name)}, body: api.LabelsRequest{Labels: labels}})
-	return err
+	return c.change(ctx, request{route: api.RouteTargetLabels, path: []string{string(name)}, body: api.LabelsRequest{Labels: labels}})
 }
 
-// AddGrant adds a grant or a guardrail and returns it with its ID.
+// AddGrant adds a grant or a guardrail and returns it with its ID, or a *WaitsError.
 func (c *Client) AddGrant(ctx context.Context, g api.Grant) (api.Grant, error) {
-	return call[api.Grant](ctx, c, request{route: api.RouteGrantAdd, body: g})
+	added, err := call[api.AddedGrant](ctx, c, request{route: api.RouteGrantAdd, body: g})
+	if err == nil && added.Waits != nil {
+		return api.Grant{}, &WaitsError{*added.Waits}
+	}
+	return added.Grant, err
 }
 
-// RemoveGrant takes a grant back.
+// RemoveGrant takes a grant back, or returns a *WaitsError.
 func (c *Client) RemoveGrant(ctx context.Context, id uint64) error {
-	_, err := call[api.Empty](ctx, c, request{route: api.RouteGrantRemove, path: []string{strconv.FormatUint(id, 10)}})
-	return err
+	return c.change(ctx, request{route: api.RouteGrantRemove, path: []string{strconv.FormatUint(id, 10)}})
 }
 
 // checkTarget holds names that reach command lines to their grammars.

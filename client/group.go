@@ -29,14 +29,12 @@ func (c *Client) RemoveGroup(ctx context.Context, name store.GroupName) error {
 	return err
 }
 
-// AddMember adds somebody to a group.
+// AddMember adds somebody to a group, or returns a *WaitsError.
 func (c *Client) AddMember(ctx context.Context, group store.GroupName, handle store.Handle) error {
-	_, err := call[api.Empty](ctx, c, request{route: api.RouteMemberAdd, path: []string{string(group)}, body: api.MemberRequest{Handle: string(handle)}})
-	return err
+	return c.change(ctx, request{route: api.RouteMemberAdd, path: []string{string(group)}, body: api.MemberRequest{Handle: string(handle)}})
 }
 
-// RemoveMember takes somebody out of a group.
+// RemoveMember takes somebody out of a group, or returns a *WaitsError.
 func (c *Client) RemoveMember(ctx context.Context, group store.GroupName, handle store.Handle) error {
-	_, err := call[api.Empty](ctx, c, request{route: api.RouteMemberRemove, path: []string{string(group), string(handle)}})
-	return err
+	return c.change(ctx, request{route: api.RouteMemberRemove, path: []string{string(group), string(handle)}})
 }

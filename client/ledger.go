@@ -30,6 +30,7 @@ type Ledger struct {
 	client *Client
 	home   *Home
 	origin string
+	name   string // the server's, which passkeys are bound to
 	key    ed25519.PublicKey
 }
 
@@ -42,7 +43,7 @@ func NewLedger(c *Client, h *Home, s Settings) (*Ledger, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("opening the ledger: %w", err)
 	}
-	return &Ledger{client: c, home: h, origin: s.Origin, key: ed25519.PublicKey(s.LogKey)}, nil
+	return &Ledger{client: c, home: h, origin: s.Origin, name: s.Name, key: ed25519.PublicKey(s.LogKey)}, nil
 }
 
 // Follow fetches the last checkpoint, verifies that the ledger grew out of the

@@ -28,6 +28,8 @@ type ProvedEntry struct {
 	// Entry is what the stored bytes say, nil where this program does not know
 	// the type.
 	Entry *store.Entry
+	// Data are the stored bytes.
+	Data []byte
 	// At is the checkpoint that the proof leads to.
 	At store.Checkpoint
 }
@@ -83,7 +85,7 @@ func readEntry(resp api.EntryResponse, at store.Checkpoint, index store.Index) (
 	}
 	entry, err := store.DecodeEntry(resp.Data)
 	if errors.Is(err, store.ErrUnknownEvent) {
-		return ProvedEntry{Shown: resp.Entry, At: at}, nil
+		return ProvedEntry{Shown: resp.Entry, Data: resp.Data, At: at}, nil
 	}
 	switch shown := resp.Entry; {
 	case err != nil:
@@ -95,5 +97,5 @@ func readEntry(resp api.EntryResponse, at store.Checkpoint, index store.Index) (
 	case !shown.Time.Equal(entry.Time.Time()):
 		return bad("the server tells another time than was stored")
 	}
-	return ProvedEntry{Shown: resp.Entry, Entry: entry, At: at}, nil
+	return ProvedEntry{Shown: resp.Entry, Entry: entry, Data: resp.Data, At: at}, nil
 }

@@ -38,7 +38,7 @@ func TestChangeAccess(t *testing.T) {
 	}
 	want := []api.RefusedChange{
 		{Change: 4, Kind: api.KindNotFound, Detail: "there is no target db9", Hint: "vaultpam admin target ls"},
-		{Change: 5, Kind: api.KindForbidden, Detail: "an administrator can't grant access to themselves", Hint: "ask another administrator; a company with only one sets: vaultpamd setting self-grant allowed"},
+		{Change: 5, Kind: api.KindForbidden, Detail: "an administrator can't grant access to themselves", Hint: "it takes a second administrator, who has enrolled and is not locked; a company with only one sets: vaultpamd setting self-grant allowed"},
 	}
 	for _, dry := range []bool{true, false} {
 		if diff := cmp.Diff(api.ChangesResponse{Refused: want}, ask(api.ChangesRequest{Changes: bad, DryRun: dry})); diff != "" || groups() != 0 {

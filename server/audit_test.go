@@ -179,6 +179,8 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, v.Target
 	case *store.RequestWithdrawn:
 		return v.User, v.Target
+	case *store.ChangeProposed:
+		return v.User, v.Target
 	case *store.CertificateIssued:
 		return v.User, v.Target
 	case *store.SessionStarted:

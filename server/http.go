@@ -159,8 +159,8 @@ func (n *Node) admit(who api.Who, c access.Caller) error {
 		_, err = n.ledger.State().Authorize(c, now, store.RoleAdministrator)
 	case api.WhoAuditor:
 		_, err = n.ledger.State().Authorize(c, now, store.RoleAuditor)
-	case api.WhoApprover:
-		_, err = n.ledger.State().Authorize(c, now, store.RoleApprover)
+	case api.WhoAnswerer:
+		_, err = n.ledger.State().Authorize(c, now, store.RoleApprover, store.RoleAdministrator)
 	case api.WhoReader:
 		_, err = n.ledger.State().Authorize(c, now, store.RoleAuditor, store.RoleAdministrator)
 	default:

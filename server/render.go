@@ -189,7 +189,7 @@ func (v *view) describe() {
 		v.grant()
 	case *store.LockAdded, *store.LockRemoved:
 		v.lock()
-	case *store.RequestMade, *store.RequestApproved, *store.RequestDenied, *store.RequestWithdrawn:
+	case *store.RequestMade, *store.RequestApproved, *store.RequestDenied, *store.RequestWithdrawn, *store.ChangeProposed:
 		v.request()
 	case *store.CertificateIssued:
 		v.certificate(e)

@@ -21,14 +21,40 @@ func (v *view) request() {
 		if e.Assertion == nil {
 			with = "with a code, which nobody can verify"
 		}
-		v.say("%s approved request %d of %s %s", v.r.actor(v.ctx, v.e.Actor), e.Request, v.r.handle(v.ctx, e.User), with)
+		v.say("%s approved %s %s", v.r.actor(v.ctx, v.e.Actor), v.asked(e.Request, e.User), with)
 	case *store.RequestDenied:
 		v.fields["request"] = uint64(e.Request)
 		v.comment(e.Comment)
-		v.say("%s denied request %d of %s", v.r.actor(v.ctx, v.e.Actor), e.Request, v.r.handle(v.ctx, e.User))
+		v.say("%s denied %s", v.r.actor(v.ctx, v.e.Actor), v.asked(e.Request, e.User))
 	case *store.RequestWithdrawn:
 		v.fields["request"] = uint64(e.Request)
-		v.say("%s withdrew request %d", v.r.handle(v.ctx, e.User), e.Request)
+		v.say("%s withdrew %s", v.r.handle(v.ctx, e.User), v.asked(e.Request, store.UserID{}))
+	case *store.ChangeProposed:
+		v.fields["change"], v.fields["change_type"] = v.r.change(v.ctx, e, v.e.Index), string(e.Change().EventType())
+		v.fields["expires"], v.fields["source"] = stamp(e.Expires), v.r.text(v.ctx, e.User, e.Source)
+		v.hash()
+		v.say("%s proposes, in their own favour: %s", v.r.handle(v.ctx, e.User), v.fields["change"])
+	}
+}
+
+// asked names what an answer is to: a request, or a proposal and what it is of.
+func (v *view) asked(entry store.Index, user store.UserID) string {
+	of := ""
+	if !user.IsZero() {
+		of = " of " + v.r.handle(v.ctx, user)
+	}
+	if e, _, err := v.r.n.ledger.Entry(v.ctx, entry); err == nil {
+		if p, ok := e.Event.(*store.ChangeProposed); ok {
+			return fmt.Sprintf("proposal %d%s (%s)", entry, of, v.r.change(v.ctx, p, entry))
+		}
+	}
+	return fmt.Sprintf("request %d%s", entry, of)
+}
+
+// hash is what approvals are made over.
+func (v *view) hash() {
+	if data, err := v.e.Encode(); err == nil {
+		v.fields["hash"] = fmt.Sprintf("%x", store.RequestHash(data))
 	}
 }
 
@@ -43,9 +69,7 @@ func (v *view) requestMade(e *store.RequestMade) {
 			v.fields[name] = text
 		}
 	}
-	if data, err := v.e.Encode(); err == nil {
-		v.fields["hash"] = fmt.Sprintf("%x", store.RequestHash(data))
-	}
+	v.hash()
 	v.say("%s requests to log in to %s as %s%s for %s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target), e.Login, forText(e.For), e.Lasts.Length())
 }
 

@@ -134,6 +134,11 @@ func (s *site) samples() []store.Event {
 		&store.RequestApproved{User: user, Target: target, Request: 40, SignIn: 9, Factor: 8, Kind: store.FactorTOTP, Step: 7, Comment: store.Commitment{9}},
 		&store.RequestDenied{User: user, Target: target, Request: 40, Comment: store.Commitment{9}},
 		&store.RequestWithdrawn{User: user, Target: target, Request: 40},
+		&store.ChangeProposed{User: user, Target: target, Expires: until, Source: source, Grant: &store.GrantAdded{User: user, Target: target, Logins: []store.Login{"root"}, Until: until}},
+		&store.ChangeProposed{User: user, Target: target, Expires: until, Source: source, Ungrant: &store.GrantRemoved{User: user, Target: target, Grant: grant}},
+		&store.ChangeProposed{User: user, Expires: until, Source: source, Join: &store.MemberAdded{Group: group, User: user}},
+		&store.ChangeProposed{User: user, Expires: until, Source: source, Leave: &store.MemberRemoved{Group: group, User: user}},
+		&store.ChangeProposed{User: user, Target: target, Expires: until, Source: source, Label: &store.TargetLabelled{Target: target, Labels: store.TargetLabels{}}},
 	}
 }
 

@@ -51,8 +51,8 @@ func admitted(t *testing.T, who api.Who) []string {
 		return []string{"administrator"}
 	case api.WhoAuditor:
 		return []string{"auditor"}
-	case api.WhoApprover:
-		return []string{"approver"}
+	case api.WhoAnswerer:
+		return []string{"approver", "administrator"}
 	case api.WhoReader:
 		return []string{"auditor", "administrator"}
 	}

@@ -34,16 +34,26 @@ func wireGrant(s access.State, g access.Grant) api.Grant {
 	}
 }
 
-func (n *Node) addGrant(ctx context.Context, c call, q api.Grant) (api.Grant, error) {
+func (n *Node) addGrant(ctx context.Context, c call, q api.Grant) (api.AddedGrant, error) {
 	cmd, err := grantCommand(c, q)
 	if err != nil {
-		return api.Grant{}, err
+		return api.AddedGrant{}, err
+	}
+	if add, ok := cmd.(access.AddGrant); ok {
+		if add.Place, err = n.place(c); err != nil {
+			return api.AddedGrant{}, err
+		}
+		cmd = add
 	}
 	r, err := n.ledger.Do(ctx, cmd)
 	if err != nil {
-		return api.Grant{}, err
+		return api.AddedGrant{}, err
 	}
-	return wireGrant(n.ledger.State(), access.NewGrant(r.First, r.Events[0].(*store.GrantAdded))), nil
+	if e, ok := r.Events[0].(*store.GrantAdded); ok {
+		return api.AddedGrant{Grant: wireGrant(n.ledger.State(), access.NewGrant(r.First, e))}, nil
+	}
+	waits, err := n.changed(ctx, c, r)
+	return api.AddedGrant{Changed: waits}, err
 }
 
 // grantCommand adds a grant, or a guardrail.
@@ -90,16 +100,18 @@ func moment(field string, t time.Time) (store.Millis, error) {
 	return store.At(t), nil
 }
 
-func (n *Node) removeGrant(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
+func (n *Node) removeGrant(ctx context.Context, c call, _ api.Empty) (api.Changed, error) {
 	id, err := strconv.ParseUint(c.param("id"), 10, 63)
 	if err != nil {
-		return api.Empty{}, api.NewError(api.KindInvalid, "vaultpam admin grant ls", "a grant's ID is a number")
+		return api.Changed{}, api.NewError(api.KindInvalid, "vaultpam admin grant ls", "a grant's ID is a number")
 	}
-	_, err = n.ledger.Do(ctx, access.RemoveGrant{By: c.caller, Grant: store.Index(id)})
-	return api.Empty{}, err
+	return n.change(ctx, c, func(place access.Place) access.Command {
+		return access.RemoveGrant{By: c.caller, Grant: store.Index(id), Place: place}
+	})
 }
 
-func (n *Node) labelTarget(ctx context.Context, c call, q api.LabelsRequest) (api.Empty, error) {
-	_, err := n.ledger.Do(ctx, access.LabelTarget{By: c.caller, Name: store.TargetName(c.param("name")), Labels: q.Labels})
-	return api.Empty{}, err
+func (n *Node) labelTarget(ctx context.Context, c call, q api.LabelsRequest) (api.Changed, error) {
+	return n.change(ctx, c, func(place access.Place) access.Command {
+		return access.LabelTarget{By: c.caller, Name: store.TargetName(c.param("name")), Labels: q.Labels, Place: place}
+	})
 }

@@ -46,14 +46,14 @@ func (n *Node) removeGroup(ctx context.Context, c call, _ api.Empty) (api.Empty,
 	return api.Empty{}, err
 }
 
-func (n *Node) addMember(ctx context.Context, c call, q api.MemberRequest) (api.Empty, error) {
-	_, err := n.ledger.Do(ctx, access.AddMember{By: c.caller, Group: store.GroupName(c.param("name")), User: store.Handle(q.Handle)})
-	return api.Empty{}, err
+func (n *Node) addMember(ctx context.Context, c call, q api.MemberRequest) (api.Changed, error) {
+	return n.change(ctx, c, func(place access.Place) access.Command {
+		return access.AddMember{By: c.caller, Group: store.GroupName(c.param("name")), User: store.Handle(q.Handle), Place: place}
+	})
 }
 
-func (n *Node) removeMember(ctx context.Context, c call, _ api.Empty) (api.Empty, error) {
-	_, err := n.ledger.Do(ctx, access.RemoveMember{
-		By: c.caller, Group: store.GroupName(c.param("name")), User: store.Handle(c.param("handle")),
+func (n *Node) removeMember(ctx context.Context, c call, _ api.Empty) (api.Changed, error) {
+	return n.change(ctx, c, func(place access.Place) access.Command {
+		return access.RemoveMember{By: c.caller, Group: store.GroupName(c.param("name")), User: store.Handle(c.param("handle")), Place: place}
 	})
-	return api.Empty{}, err
 }

@@ -151,6 +151,12 @@ func requestDetails(r api.AccessRequest, comment string) []login.Detail {
 		{Label: "For", Text: r.For}, {Label: "How long", Text: store.Millis(r.Lasts * 1000).Length()}, {Label: "Why", Text: r.Reason},
 		{Label: "Ticket", Text: r.Ticket}, {Label: "From where", Text: r.Source}, {Label: "You say", Text: comment},
 	}
+	if r.Change != "" {
+		all = []login.Detail{
+			{Label: "Proposal", Text: fmt.Sprint(r.ID)}, {Label: "Who", Text: r.User + ", an administrator, in their own favour"},
+			{Label: "What", Text: r.Change}, {Label: "From where", Text: r.Source}, {Label: "You say", Text: comment},
+		}
+	}
 	said := all[:0]
 	for _, d := range all {
 		if d.Text != "" {
@@ -185,12 +191,15 @@ func (n *Node) withdrawRequest(ctx context.Context, c call, _ api.Empty) (api.Em
 // request returns a request as somebody reads it.
 func (r *reader) request(ctx context.Context, u access.User, x access.Request, now store.Millis) api.AccessRequest {
 	base, _ := r.state.Grant(x.Base)
-	purposes := x.For
-	if len(purposes) == 0 {
+	purposes, change := x.For, ""
+	switch {
+	case x.Change != nil:
+		change = r.change(ctx, x.Change, x.Entry)
+	case len(purposes) == 0:
 		purposes = base.Purposes()
 	}
 	w := api.AccessRequest{
-		ID: uint64(x.Entry), Hash: fmt.Sprintf("%x", x.Hash), State: string(r.state.RequestState(x, now)), User: r.handle(ctx, x.User),
+		ID: uint64(x.Entry), Hash: fmt.Sprintf("%x", x.Hash), State: string(r.state.RequestState(x, now)), User: r.handle(ctx, x.User), Change: change,
 		Target: r.target(ctx, x.Target), Login: string(x.Login), For: purposes.String(), Lasts: uint64(x.Lasts / 1000),
 		Reason: r.title(ctx, x.User, x.Reason), Ticket: r.title(ctx, x.User, x.Ticket), Source: r.title(ctx, x.User, x.Source),
 		Made: x.Made.Time(), Expires: x.Expires.Time(), Approvals: []api.AccessApproval{}, Base: uint64(x.Base), Grant: uint64(x.Grant),

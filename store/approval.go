@@ -18,8 +18,9 @@ const (
 	approvalDomain = "vaultpam approval v1"
 )
 
-// RequestHash names a request for whoever approves it: the SHA-256 hash of
-// "vaultpam request v1" and the stored bytes of its entry, which the ledger proves.
+// RequestHash names a request, or a change that was proposed, for whoever approves
+// it: the SHA-256 hash of "vaultpam request v1" and the stored bytes of its entry,
+// which say what it is and which the ledger proves.
 func RequestHash(entry []byte) Hash {
 	return sha256.Sum256(append([]byte(requestDomain), entry...))
 }
@@ -36,7 +37,7 @@ var ErrNotApproved = errors.New("not an approval of this request")
 
 // VerifyApproval verifies, from the stored bytes of three entries and nothing else,
 // that the person who holds the passkey of the entry enrolled agreed to exactly the
-// request: that it signed the challenge of request and nonce, at a page of the server
+// request (RequestMade), or the change that was proposed (ChangeProposed): that it signed the challenge of request and nonce, at a page of the server
 // whose passkeys are bound to rpID (the ledger's name), with the person's presence
 // and verification. It returns ErrNotApproved otherwise.
 //
@@ -44,7 +45,7 @@ var ErrNotApproved = errors.New("not an approval of this request")
 // that person's: for these the entries have to be proved to be in the ledger. An
 // approval by TOTP has no signature, and is never verified.
 func VerifyApproval(request, approved, enrolled []byte, rpID string) error {
-	made, err := decodeAs[*RequestMade](request)
+	entry, user, target, err := asked(request)
 	if err != nil {
 		return err
 	}
@@ -56,18 +57,36 @@ func VerifyApproval(request, approved, enrolled []byte, rpID string) error {
 	if err != nil {
 		return err
 	}
-	m, s, k := made.Event.(*RequestMade), said.Event.(*RequestApproved), key.Event.(*FactorEnrolled)
+	s, k := said.Event.(*RequestApproved), key.Event.(*FactorEnrolled)
 	switch {
-	case s.Request != made.Index || s.User != m.User || s.Target != m.Target:
+	case s.Request != entry || s.User != user || s.Target != target:
 		return fmt.Errorf("%w: it names another one", ErrNotApproved)
 	case s.Factor != key.Index || said.Actor.User != k.User || k.User.IsZero():
 		return fmt.Errorf("%w: it names another factor, or another person's", ErrNotApproved)
-	case said.Actor.User == m.User:
+	case said.Actor.User == user:
 		return fmt.Errorf("%w: by who made it", ErrNotApproved)
 	case s.Assertion == nil || k.Passkey == nil:
 		return fmt.Errorf("%w: without a passkey", ErrNotApproved)
 	}
 	return s.Assertion.Verify(ApprovalChallenge(RequestHash(request), s.Nonce), k.Passkey, rpID)
+}
+
+// asked reads what an approval can be of: which entry, whose and about which target.
+func asked(data []byte) (Index, UserID, Index, error) {
+	e, err := DecodeEntry(data)
+	if err != nil {
+		return 0, UserID{}, 0, err
+	}
+	switch v := e.Event.(type) {
+	case *RequestMade:
+		return e.Index, v.User, v.Target, nil
+	case *ChangeProposed:
+		if e.Actor.User != v.User {
+			return 0, UserID{}, 0, fmt.Errorf("%w: somebody else's name is on it", ErrNotApproved)
+		}
+		return e.Index, v.User, v.Target, nil
+	}
+	return 0, UserID{}, 0, fmt.Errorf("%w: entry %d is %s", ErrNotApproved, e.Index, e.Event.EventType())
 }
 
 func decodeAs[T Event](data []byte) (*Entry, error) {

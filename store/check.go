@@ -102,9 +102,11 @@ func checkEvent(e Event) error {
 	case *RequestApproved:
 		return e.check()
 	case *RequestDenied:
-		return check(want{!e.User.IsZero() && e.Target != 0 && e.Request != 0, "a user's request for a target"}, want{e.Comment != Commitment{}, "a comment"})
+		return check(want{!e.User.IsZero() && e.Request != 0, "a user's request"}, want{e.Comment != Commitment{}, "a comment"})
 	case *RequestWithdrawn:
-		return check(want{!e.User.IsZero() && e.Target != 0 && e.Request != 0, "a user's request for a target"})
+		return check(want{!e.User.IsZero() && e.Request != 0, "a user's request"})
+	case *ChangeProposed:
+		return e.check()
 	case *CertificateIssued:
 		target := e.Kind == CertificateTarget
 		var err error

@@ -294,6 +294,8 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(RequestDenied), nil
 	case TypeRequestWithdrawn:
 		return new(RequestWithdrawn), nil
+	case TypeChangeProposed:
+		return new(ChangeProposed), nil
 	case TypeCertificateIssued:
 		return new(CertificateIssued), nil
 	case TypeSessionStarted:

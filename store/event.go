@@ -54,6 +54,7 @@ const (
 	TypeRequestApproved   EventType = "request.approved"
 	TypeRequestDenied     EventType = "request.denied"
 	TypeRequestWithdrawn  EventType = "request.withdrawn"
+	TypeChangeProposed    EventType = "change.proposed"
 	TypeCertificateIssued EventType = "certificate.issued"
 	TypeSessionStarted    EventType = "session.started"
 	TypeSessionRefused    EventType = "session.refused"

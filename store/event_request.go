@@ -54,7 +54,8 @@ func (a *Assertion) Counter() uint64 {
 }
 
 // RequestApproved says that the entry's actor agrees to a request of User's for
-// Target. With a passkey they signed ApprovalChallenge, which the server's Nonce is
+// Target, or to a change that User proposed (ChangeProposed), about Target or about
+// none (0); Request is the entry of either. With a passkey they signed ApprovalChallenge, which the server's Nonce is
 // a part of: VerifyApproval. With TOTP, where the company allows that, the server's
 // word is all there is, and Step is used up. SignIn is the session they did it in,
 // Comment commits to what they wrote.
@@ -71,7 +72,8 @@ type RequestApproved struct {
 	Comment   Commitment `cbor:"10,keyasint,omitzero"`
 }
 
-// RequestDenied says that an approver, its actor, turned a request down. That ends it.
+// RequestDenied says that an approver, its actor, turned a request down, or an
+// administrator what another one proposed. That ends it.
 type RequestDenied struct {
 	User    UserID     `cbor:"1,keyasint"`
 	Target  Index      `cbor:"2,keyasint"`
@@ -79,7 +81,8 @@ type RequestDenied struct {
 	Comment Commitment `cbor:"4,keyasint"`
 }
 
-// RequestWithdrawn says that who made a request does not want it any more.
+// RequestWithdrawn says that who made a request, or proposed a change, does not want
+// it any more.
 type RequestWithdrawn struct {
 	User    UserID `cbor:"1,keyasint"`
 	Target  Index  `cbor:"2,keyasint"`
@@ -102,7 +105,7 @@ func (e *RequestMade) check() error {
 
 func (e *RequestApproved) check() error {
 	passkey := e.Kind == FactorPasskey
-	if err := check(want{!e.User.IsZero() && e.Target != 0 && e.Request != 0, "a user's request for a target"},
+	if err := check(want{!e.User.IsZero() && e.Request != 0, "a user's request"},
 		want{e.SignIn != 0 && e.Factor != 0, "a sign-in session and a factor"},
 		want{passkey || e.Kind == FactorTOTP, "a kind of factor that is enrolled"},
 		want{passkey == (e.Assertion != nil), "what was signed for a passkey alone"},

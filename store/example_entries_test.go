@@ -123,6 +123,12 @@ func examples() []*store.Entry {
 		&store.RequestApproved{User: user, Target: 9, Request: 60, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_670},
 		&store.RequestDenied{User: user, Target: 9, Request: 60, Comment: commitment},
 		&store.RequestWithdrawn{User: user, Target: 9, Request: 60},
+		&store.ChangeProposed{User: user, Target: 9, Expires: 1_700_000_000_000, Source: commitment,
+			Grant: &store.GrantAdded{User: user, Target: 9, Logins: []store.Login{"root"}, Until: 1_700_000_000_000}},
+		&store.ChangeProposed{User: user, Target: 9, Expires: 1_700_000_000_000, Source: commitment, Ungrant: &store.GrantRemoved{Target: 9, Grant: 15}},
+		&store.ChangeProposed{User: user, Expires: 1_700_000_000_000, Source: commitment, Join: &store.MemberAdded{Group: 30, User: user}},
+		&store.ChangeProposed{User: user, Expires: 1_700_000_000_000, Source: commitment, Leave: &store.MemberRemoved{Group: 30, User: user}},
+		&store.ChangeProposed{User: user, Target: 9, Expires: 1_700_000_000_000, Source: commitment, Label: &store.TargetLabelled{Target: 9, Labels: store.TargetLabels{}}},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

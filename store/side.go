@@ -81,6 +81,8 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User, r.Target = v.User, v.Target
 	case *RequestWithdrawn:
 		r.User, r.Target = v.User, v.Target
+	case *ChangeProposed:
+		r.User, r.Target = v.User, v.Target
 	case *CertificateIssued:
 		r.User, r.Target = v.User, v.Target
 	case *SessionStarted:

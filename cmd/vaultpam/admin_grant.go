@@ -41,6 +41,7 @@ with vaultpam request.`,
 	}
 	flags.add(cmd)
 	flags.conditions(cmd)
+	flags.proposal.add(cmd)
 	return cmd
 }
 
@@ -83,7 +84,7 @@ func (a *app) addGrant(cmd *cobra.Command, g api.Grant, flags grantFlags, senten
 		return err
 	}
 	added, err := n.client.AddGrant(cmd.Context(), g)
-	if err != nil {
+	if done, err := flags.proposal.answer(cmd.Context(), a, n, err, flags.json); done {
 		return err
 	}
 	if flags.json {
@@ -203,7 +204,8 @@ func (a *app) grantLsCommand() *cobra.Command {
 }
 
 func (a *app) grantRmCommand() *cobra.Command {
-	return &cobra.Command{
+	var proposal proposalFlag
+	cmd := &cobra.Command{
 		Use:   "rm ID",
 		Short: "take a grant or a guardrail back",
 		Args:  wantArgs("ID"),
@@ -216,11 +218,14 @@ func (a *app) grantRmCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := n.client.RemoveGrant(cmd.Context(), uint64(id)); err != nil {
+			err = n.client.RemoveGrant(cmd.Context(), uint64(id))
+			if done, err := proposal.answer(cmd.Context(), a, n, err, false); done {
 				return err
 			}
 			a.say("removed grant %d", id)
 			return nil
 		},
 	}
+	proposal.add(cmd)
+	return cmd
 }

@@ -26,6 +26,7 @@ type grantFlags struct {
 	approvals          uint64
 	touch, longest     time.Duration
 	json               bool
+	proposal           proposalFlag
 }
 
 func (f *grantFlags) add(cmd *cobra.Command) {

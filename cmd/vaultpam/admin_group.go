@@ -115,7 +115,8 @@ func (a *app) groupRmMemberCommand() *cobra.Command {
 // memberCommand does one thing with a group and each of some people, and says so
 // after each: what was done before somebody can't be found stays done.
 func (a *app) memberCommand(do func(*client.Client, context.Context, store.GroupName, store.Handle) error, said string) *cobra.Command {
-	return &cobra.Command{
+	var proposal proposalFlag
+	cmd := &cobra.Command{
 		Args: wantArgs("NAME", "HANDLE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := parseGroup(cmd, args[0])
@@ -133,14 +134,19 @@ func (a *app) memberCommand(do func(*client.Client, context.Context, store.Group
 				return err
 			}
 			for _, handle := range handles {
-				if err := do(n.client, cmd.Context(), name, handle); err != nil {
+				done, err := proposal.answer(cmd.Context(), a, n, do(n.client, cmd.Context(), name, handle), false)
+				if err != nil {
 					return err
 				}
-				a.say(said, handle, name)
+				if !done {
+					a.say(said, handle, name)
+				}
 			}
 			return nil
 		},
 	}
+	proposal.add(cmd)
+	return cmd
 }
 
 func parseGroup(cmd *cobra.Command, s string) (store.GroupName, error) {

@@ -147,6 +147,9 @@ func (a *app) register(ctx context.Context, n *node, fresh []inventory.Proposal,
 			continue
 		}
 		err = n.client.LabelTarget(ctx, p.Name, p.Labels.String())
+		if done, err := (proposalFlag{}).answer(ctx, a, n, err, false); done && err == nil {
+			continue
+		}
 		if ofThisAlone(err) {
 			last = fmt.Errorf("labelling %s: %w", p.Name, err)
 			a.warn(last)

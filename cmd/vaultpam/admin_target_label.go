@@ -11,6 +11,7 @@ import (
 
 func (a *app) targetLabelCommand() *cobra.Command {
 	var none bool
+	var proposal proposalFlag
 	cmd := &cobra.Command{
 		Use:   "label NAME KEY=VALUE…",
 		Short: "give a target labels, in place of those that it has",
@@ -38,7 +39,8 @@ for the labels before count no more: sessions that stood on them end.`,
 			if err != nil {
 				return err
 			}
-			if err := n.client.LabelTarget(cmd.Context(), name, labels.String()); err != nil {
+			err = n.client.LabelTarget(cmd.Context(), name, labels.String())
+			if done, err := proposal.answer(cmd.Context(), a, n, err, false); done {
 				return err
 			}
 			if none {
@@ -49,6 +51,7 @@ for the labels before count no more: sessions that stood on them end.`,
 			return nil
 		},
 	}
+	proposal.add(cmd)
 	cmd.Flags().BoolVar(&none, "none", false, "take all labels away")
 	return cmd
 }

@@ -10,15 +10,41 @@ import (
 
 func (a *app) auditVerifyCommand() *cobra.Command {
 	var asJSON bool
+	var save, file string
 	cmd := &cobra.Command{
-		Use:   "verify",
-		Short: "verify the whole ledger on this machine",
+		Use:   "verify [INDEX]",
+		Short: "verify the whole ledger, or one approval, on this machine",
 		Long: `audit verify downloads every entry, hashes all of them again, and compares the
 root with the signed checkpoint, which has to have grown out of the one that
-this machine saw last. Where it does not verify, the first bad entry is named.`,
-		Args: wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.auditVerify(cmd.Context(), asJSON) },
+this machine saw last. Where it does not verify, the first bad entry is named.
+
+With the INDEX of an approval it verifies that one: that the approval, what it is
+of and the approver's passkey are in the ledger, and that this passkey signed
+exactly what was asked for. --save keeps the three entries in a file, of which
+--file verifies the signature on any machine, without a server. An approval with a
+code of an authenticator app can't be verified by anybody, and ends with an error.`,
+		Example: `  vaultpam audit verify
+  vaultpam audit verify 4711 --save approval-4711.json
+  vaultpam audit verify --file approval-4711.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0 && save != "" || len(args) == 1 && file != "":
+				return &usageError{command: cmd.CommandPath(), why: "--save goes with the INDEX of an approval, and --file without one"}
+			case file != "":
+				return a.verifySaved(file, asJSON)
+			case len(args) == 1:
+				index, err := parseIndex(cmd.CommandPath(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.verifyApproval(cmd.Context(), index, save, asJSON)
+			}
+			return a.auditVerify(cmd.Context(), asJSON)
+		},
 	}
+	cmd.Flags().StringVar(&save, "save", "", "keep the approval's entries in `FILE`")
+	cmd.Flags().StringVar(&file, "file", "", "verify what --save kept in `FILE`, without a server")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -51,9 +51,9 @@ type fakeServer struct {
 	records [][]byte
 	answers map[string]any // by the route's pattern; an *api.Error refuses, a func([]byte) any is asked
 	bodies  map[string][]string
+	called  []api.Route       // in their order
 	keys    map[[32]byte]bool // that sign-ins were signed with
 	issued  uint64
-	endedAt uint64 // index of a session.ended entry; 0 is none
 }
 
 func newFakeServer(t testing.TB) *fakeServer {
@@ -212,6 +212,7 @@ func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, route api.Ro
 	if err != nil {
 		s.t.Error(err)
 	}
+	s.called = append(s.called, route)
 	s.bodies[route.Pattern()] = append(s.bodies[route.Pattern()], r.URL.RequestURI()+" "+string(body))
 	v := s.answers[route.Pattern()]
 	if later, ok := v.(func() any); ok {
@@ -286,8 +287,8 @@ func (s *fakeServer) dynamic(r *http.Request, route api.Route, body []byte) any 
 }
 
 func (s *fakeServer) entry(index uint64) api.Entry {
-	if index != 0 && index == s.endedAt {
-		return api.Entry{Index: index, Time: time.UnixMilli(1_700_000_000_000).UTC(), Type: "session.ended"}
+	if e, err := store.DecodeEntry(s.records[index]); err == nil && e.Event.EventType() != store.TypeSessionRefused {
+		return api.Entry{Index: index, Time: e.Time.Time(), Type: string(e.Event.EventType()), Actor: "server"}
 	}
 	return api.Entry{
 		Index: index, Time: time.UnixMilli(1_700_000_000_000).UTC(), Type: "session.refused", Actor: "server", User: "carol",

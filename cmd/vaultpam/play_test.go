@@ -50,12 +50,15 @@ func record(t *testing.T, id store.SessionID, text string) []byte {
 }
 
 // append puts an event of the test's into the ledger and returns its index.
-func (s *fakeServer) append(e store.Event) uint64 {
+func (s *fakeServer) append(e store.Event) uint64 { return s.appendBy(store.UserID{}, e) }
+
+// appendBy appends what somebody caused.
+func (s *fakeServer) appendBy(who store.UserID, e store.Event) uint64 {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	index := s.tree.Size()
-	data, err := (&store.Entry{Index: store.Index(index), Time: 1_700_000_000_000, Event: e}).Encode()
+	data, err := (&store.Entry{Index: store.Index(index), Time: 1_700_000_000_000, Actor: store.Actor{User: who}, Event: e}).Encode()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -79,7 +82,6 @@ func TestPlay(t *testing.T) {
 		Session: id, User: store.UserID{1}, Target: 3, Started: 4, Reason: store.EndedByUser,
 		Files: []store.RecordingFile{{Name: "1.cast", Label: "replayable", Size: int64(len(cast)), SHA256: sha256.Sum256(cast)}},
 	})
-	s.endedAt = ended
 	resp := api.RecordingResponse{Session: sessionID, Ended: ended, Files: []api.RecordingFile{{Name: "1.cast", Data: cast}}}
 	s.set(api.RouteRecording, resp)
 	for _, what := range []string{sessionID, "5"} {

@@ -106,6 +106,15 @@ func lastsText(r api.AccessRequest) string { return store.Length(time.Duration(r
 // requestText is what became of a request until now.
 func (a *app) requestText(r api.AccessRequest) string {
 	what := fmt.Sprintf("%s on %s for %s", r.Login, r.Target, lastsText(r))
+	if r.Change != "" {
+		what = r.Change
+	}
+	switch {
+	case r.State == "approved" && r.Change != "":
+		return what + ": approved and done"
+	case r.State == "waits" && r.Change != "":
+		return fmt.Sprintf("%s: waits for another administrator until %s", what, a.local(r.Expires))
+	}
 	switch r.State {
 	case "approved":
 		return fmt.Sprintf("%s is approved until %s", what, a.local(r.Until))
@@ -119,6 +128,14 @@ func (a *app) requestText(r api.AccessRequest) string {
 }
 
 var errNotApproved = errors.New("the request was not approved")
+
+// requestName is what a request, or a proposal, is called.
+func requestName(r api.AccessRequest) string {
+	if r.Change != "" {
+		return fmt.Sprintf("proposal %d", r.ID)
+	}
+	return fmt.Sprintf("request %d", r.ID)
+}
 
 // awaitRequest waits until a request is answered.
 func (a *app) awaitRequest(ctx context.Context, n *node, r api.AccessRequest) (api.AccessRequest, error) {
@@ -138,14 +155,14 @@ func (a *app) awaitRequest(ctx context.Context, n *node, r api.AccessRequest) (a
 	if r.State != "approved" {
 		return r, withHint(fmt.Errorf("%w: %s", errNotApproved, a.requestText(r)), "vaultpam requests")
 	}
-	a.say("request %d: %s", r.ID, client.Clean(a.requestText(r)))
+	a.say("%s: %s", requestName(r), client.Clean(a.requestText(r)))
 	return r, nil
 }
 
 func (a *app) withdrawCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "withdraw ID",
-		Short: "take a request back",
+		Short: "take a request or proposal back",
 		Args:  wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, id, err := a.aboutRequest(cmd, args[0])
@@ -172,7 +189,7 @@ func (a *app) aboutRequest(cmd *cobra.Command, text string) (*node, uint64, erro
 
 func (a *app) requestsCommand() *cobra.Command {
 	return listing[api.AccessRequest]{
-		use: "requests", short: "list your requests, and those that you may answer", ask: (*client.Client).Requests,
+		use: "requests", short: "list your requests and proposals, and those that you may answer", ask: (*client.Client).Requests,
 		head: []string{"id", "who", "what", "for", "lasts", "why", "state", "until", "answer"},
 		row: func(_ *node, r api.AccessRequest) []string {
 			state, until, answer := r.State, r.Expires, ""
@@ -184,6 +201,9 @@ func (a *app) requestsCommand() *cobra.Command {
 			}
 			if r.Yours {
 				answer = fmt.Sprintf("vaultpam approve %d", r.ID)
+			}
+			if r.Change != "" {
+				return []string{fmt.Sprint(r.ID), r.User, r.Change, "", "", "", state, a.local(until), answer}
 			}
 			return []string{
 				fmt.Sprint(r.ID), r.User, r.Login + "@" + r.Target, r.For, lastsText(r),
@@ -200,10 +220,11 @@ func (a *app) approveCommand() *cobra.Command {
 	var code codeFlag
 	cmd := &cobra.Command{
 		Use:   "approve ID",
-		Short: "agree to somebody's request, by a touch of your passkey",
+		Short: "agree to somebody's request or proposal, by a touch of your passkey",
 		Long: `approve opens your browser on a page that shows who asks for what, why and for how
 long. Your passkey signs exactly that request, so that anybody can verify later
-that you agreed to it. --totp takes a code of your authenticator app instead,
+that you agreed to it. What an administrator proposed, because it would give them
+access, is approved in the same way by another administrator. --totp takes a code of your authenticator app instead,
 where your company allows approvals that nobody can verify.`,
 		Args: wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -225,7 +246,7 @@ where your company allows approvals that nobody can verify.`,
 			if err != nil {
 				return err
 			}
-			a.say("request %d of %s: %s", id, client.Clean(r.User), client.Clean(a.requestText(r)))
+			a.say("%s of %s: %s", requestName(r), client.Clean(r.User), client.Clean(a.requestText(r)))
 			return nil
 		},
 	}
@@ -247,7 +268,7 @@ func (a *app) denyCommand() *cobra.Command {
 	var comment string
 	cmd := &cobra.Command{
 		Use:   "deny ID --comment WORDS",
-		Short: "turn somebody's request down",
+		Short: "turn somebody's request or proposal down",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := wantArgs("ID")(cmd, args); err != nil {
 				return err

@@ -63,8 +63,14 @@ func (m *machine) runWith(stdin io.Reader, args ...string) result {
 func (m *machine) runContext(ctx context.Context, stdin io.Reader, args ...string) result {
 	m.t.Helper()
 	var out, stderr bytes.Buffer
-	main := Main{
-		Stdin: stdin, Stdout: &out, Stderr: &stderr, Env: m.env, Now: time.Now, Zone: time.UTC, Random: rand.Reader,
+	main := m.main(stdin, &out, &stderr)
+	code := main.Run(ctx, args)
+	return result{code, out.String(), stderr.String()}
+}
+
+func (m *machine) main(stdin io.Reader, out, stderr io.Writer) *Main {
+	return &Main{
+		Stdin: stdin, Stdout: out, Stderr: stderr, Env: m.env, Now: time.Now, Zone: time.UTC, Random: rand.Reader,
 		OpenTTY: m.openTTY, OpenBrowser: m.openBrowser, Hostname: func() (string, error) { return "carols-laptop", nil },
 		Exec: func(program string, args, _ []string) (int, error) {
 			m.exec = append([]string{program}, args...)
@@ -73,8 +79,6 @@ func (m *machine) runContext(ctx context.Context, stdin io.Reader, args ...strin
 		Executable: func() (string, error) { return "/usr/bin/vaultpam", nil },
 		Version:    "v0.0.0-test",
 	}
-	code := main.Run(ctx, args)
-	return result{code, out.String(), stderr.String()}
 }
 
 func (m *machine) openBrowser(_ context.Context, url string) error {

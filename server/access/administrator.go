@@ -196,7 +196,7 @@ func (a *applier) recoveryFinished(e *store.RecoveryFinished) error {
 		return err
 	}
 	if !u.Has(store.RoleAdministrator) {
-		u.Roles = append(slices.Clone(u.Roles), store.RoleAdministrator)
+		u.Roles, u.administrator = append(slices.Clone(u.Roles), store.RoleAdministrator), a.entry.Index
 		a.users = a.users.set(u.ID, u)
 	}
 	return nil

@@ -135,6 +135,8 @@ func (a *applier) apply() error {
 		return a.requestEnded(e.Request, e.User, e.Target, RequestDenied)
 	case *store.RequestWithdrawn:
 		return a.requestEnded(e.Request, e.User, e.Target, RequestWithdrawn)
+	case *store.ChangeProposed:
+		return a.changeProposed(e)
 	case *store.CertificateIssued:
 		a.certificateIssued(e)
 	case *store.SessionStarted:
@@ -178,7 +180,11 @@ func (a *applier) clockAccepted(e *store.ClockAccepted) error {
 }
 
 func (a *applier) userAdded(e *store.UserAdded) error {
-	return a.addUser(User{ID: e.User, Roles: e.Roles, commitment: e.Handle})
+	u := User{ID: e.User, Roles: e.Roles, commitment: e.Handle}
+	if u.Has(store.RoleAdministrator) {
+		u.administrator = a.entry.Index
+	}
+	return a.addUser(u)
 }
 
 // addUser adds a person or a bot.

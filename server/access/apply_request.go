@@ -9,8 +9,6 @@ import (
 
 var errNoRequest = errors.New("no such request waits")
 
-// requestMade takes a request in, and forgets those that nobody asks about any
-// more: the table stays as small as a week's requests.
 func (a *applier) requestMade(e *store.RequestMade) error {
 	if !a.requestable(e.User, e.Base, e.Target, e.Login) {
 		return errors.New("no grant by which that can be requested")
@@ -18,19 +16,26 @@ func (a *applier) requestMade(e *store.RequestMade) error {
 	if _, err := a.mustUser(e.User); err != nil {
 		return err
 	}
+	return a.takeIn(Request{
+		User: e.User, Target: e.Target, Login: e.Login, Base: e.Base, For: e.For,
+		Lasts: e.Lasts, Reason: e.Reason, Ticket: e.Ticket, Source: e.Source, Expires: e.Expires,
+	})
+}
+
+// takeIn adds what the entry asks for, and forgets what nobody asks about any more:
+// the table stays as small as a week's requests.
+func (a *applier) takeIn(r Request) error {
 	data, err := a.entry.Encode()
 	if err != nil {
 		return err
 	}
+	r.Entry, r.Hash, r.Made = a.entry.Index, store.RequestHash(data), a.entry.Time
 	for old := range a.Requests() {
 		if old.Expires+requestMemory <= a.entry.Time {
 			a.requests = a.requests.drop(old.Entry)
 		}
 	}
-	a.requests = a.requests.set(a.entry.Index, Request{
-		Entry: a.entry.Index, Hash: store.RequestHash(data), User: e.User, Target: e.Target, Login: e.Login, Base: e.Base, For: e.For,
-		Lasts: e.Lasts, Reason: e.Reason, Ticket: e.Ticket, Source: e.Source, Made: a.entry.Time, Expires: e.Expires,
-	})
+	a.requests = a.requests.set(r.Entry, r)
 	return nil
 }
 
@@ -52,6 +57,9 @@ func (a *applier) requestApproved(e *store.RequestApproved) error {
 	r.Approvals = append(slices.Clip(r.Approvals), Approval{
 		Entry: a.entry.Index, User: a.entry.Actor.User, Factor: e.Factor, Kind: e.Kind, Time: a.entry.Time, Comment: e.Comment,
 	})
+	if r.Change != nil { // the next entry is the change
+		r.Ended, r.EndedBy = RequestApproved, a.entry.Index
+	}
 	a.requests = a.requests.set(r.Entry, r)
 	return a.used(a.entry.Actor.User, e.Factor, e.Step, e.Assertion.Counter())
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // mayAnswer returns a request that somebody may answer now, and the grant behind it.
-// It is theirs who hold the approver's role and belong to the group that the grant
+// A proposal is a second administrator's to answer: mayDecide. A request is theirs who hold the approver's role and belong to the group that the grant
 // names, at this moment, and never the requester's.
 func (s State) mayAnswer(u User, entry store.Index, now store.Millis) (Request, Grant, error) {
 	r, ok := s.requests.get(entry)
@@ -16,6 +16,15 @@ func (s State) mayAnswer(u User, entry store.Index, now store.Millis) (Request, 
 	}
 	if r.User == u.ID {
 		return Request{}, Grant{}, &Refusal{Kind: Forbidden, Message: "nobody answers their own request", Hint: "vaultpam withdraw takes it back"}
+	}
+	if r.Change != nil {
+		if err := s.mayDecide(u, r); err != nil {
+			return Request{}, Grant{}, err
+		}
+		return r, Grant{}, s.waits(r, now)
+	}
+	if !u.Has(store.RoleApprover) {
+		return Request{}, Grant{}, &Refusal{Kind: Forbidden, Message: fmt.Sprintf("this takes the role approver, which %s does not hold", u.Handle), Hint: "vaultpam requests lists those that you may answer"}
 	}
 	g, ok := s.Grant(r.Base)
 	if !ok || !s.approver(u, g) {
@@ -36,7 +45,7 @@ func (s State) approver(u User, g Grant) bool {
 // MayAnswer reports whether somebody may answer a request now.
 func (s State) MayAnswer(u User, r Request, now store.Millis) bool {
 	_, g, err := s.mayAnswer(u, r.Entry, now)
-	return err == nil && !s.approvedBy(u, r, g)
+	return err == nil && (r.Change != nil || !s.approvedBy(u, r, g))
 }
 
 // counts reports whether an approval counts at this moment: of somebody who is an
@@ -60,6 +69,9 @@ func (s State) approvedBy(u User, r Request, g Grant) bool {
 
 // Approvals returns how many approvals of a request count now, and how many it takes.
 func (s State) Approvals(r Request) (have, want uint64) {
+	if r.Change != nil {
+		return uint64(len(r.Approvals)), 1
+	}
 	g, _ := s.Grant(r.Base)
 	for _, a := range r.Approvals {
 		if s.counts(a, g) {
@@ -147,20 +159,27 @@ func (s State) MayApproveWithTOTP() error {
 	}
 }
 
-// approve is the event of an approval, with the grant that the last one makes.
+// approve is the event of an approval, with the grant that the last one makes, or
+// the change that was proposed.
 func (s State) approve(u User, e *store.RequestApproved, entry store.Index, comment string, salt [32]byte, now store.Millis) (Decision, error) {
 	r, g, err := s.mayAnswer(u, entry, now)
 	if err != nil {
 		return Decision{}, err
 	}
-	if s.approvedBy(u, r, g) {
-		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("you have approved request %d already", r.Entry), Hint: "somebody else has to, too"}
+	if r.Change == nil && s.approvedBy(u, r, g) {
+		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("you have approved %s already", r.what()), Hint: "somebody else has to, too"}
 	}
 	requester, _ := s.users.get(r.User)
 	t, _ := s.targets.get(r.Target)
 	wish := r.event()
-	if err := s.fits(requester, t, g, wish, now); err != nil {
-		return Decision{}, err
+	if r.Change == nil {
+		if err := s.fits(requester, t, g, wish, now); err != nil {
+			return Decision{}, err
+		}
+	} else if f, ok := u.Factor(e.Factor); ok && !f.before(r) {
+		return Decision{}, &Refusal{
+			Kind: Forbidden, Message: fmt.Sprintf("%s was made before you enrolled that factor", r.what()), Hint: "use one from before it, or let it be proposed again",
+		}
 	}
 	e.User, e.Target, e.Request = r.User, r.Target, r.Entry
 	d := Decision{Actor: store.Actor{User: u.ID}, Events: []store.Event{e}}
@@ -171,7 +190,9 @@ func (s State) approve(u User, e *store.RequestApproved, entry store.Index, comm
 		}
 		e.Comment, d.Openings = o.Commit(), []store.Opening{o}
 	}
-	if have, want := s.Approvals(r); have+1 >= want {
+	if r.Change != nil {
+		d.Events = append(d.Events, r.Change.Change())
+	} else if have, want := s.Approvals(r); have+1 >= want {
 		d.Events = append(d.Events, fulfil(r.Entry, wish, g, now))
 	}
 	return d, nil

@@ -17,6 +17,8 @@ type Could struct {
 	Login    store.Login
 	Standing Standing
 	Lock     Lock // that stops it; its Entry is 0 where none does
+
+	now store.Millis
 }
 
 // May reports whether they could log in.
@@ -61,7 +63,7 @@ func (s State) Could(u User, t Target, login store.Login, now store.Millis) Coul
 	if u.Bot {
 		touch.Last = 0 // which they can never give
 	}
-	c := Could{User: u, Target: t, Login: login, Standing: s.Standing(u.ID, touch, t, login, now)}
+	c := Could{User: u, Target: t, Login: login, Standing: s.Standing(u.ID, touch, t, login, now), now: now}
 	c.Lock, _ = s.lockOf(u.ID, t.Entry, 0, store.SessionID{})
 	return c
 }
@@ -74,7 +76,7 @@ func (s State) Refusal(c Could) *Refusal {
 	case c.Lock.Entry != 0 && (!c.Lock.User.IsZero() || len(c.Standing.Purposes) > 0):
 		return s.lockedSession(c.Lock)
 	}
-	return c.Standing.refusal(c.User, c.Target.Name, c.Login)
+	return s.refusal(c.Standing, c.User, c.Target, c.Login, c.now)
 }
 
 // WhoCould yields everybody who could do something on a target at a moment, or could

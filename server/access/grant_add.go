@@ -23,6 +23,7 @@ type AddGrant struct {
 	Hours       string
 	Conditions  store.Conditions // but for Approvers, which is the group of that name
 	Approvers   store.GroupName
+	Place       Place
 }
 
 func (c AddGrant) decide(s State, now store.Millis) (Decision, error) {
@@ -36,9 +37,6 @@ func (c AddGrant) decide(s State, now store.Millis) (Decision, error) {
 	}
 	if e.User.IsZero() && e.Group == 0 {
 		return Decision{}, &Refusal{Kind: Invalid, Message: "a grant is for a user or for a group", Hint: "vaultpam admin grant add HANDLE TARGET, or --group NAME"}
-	}
-	if s.concerns(e, actor.User) && s.Setting(store.SettingSelfGrant) != store.SelfGrantAllowed {
-		return Decision{}, selfGrant("an administrator can't grant access to themselves")
 	}
 	t, err := s.what(e, c.Target, c.Targets)
 	if err != nil {
@@ -58,7 +56,10 @@ func (c AddGrant) decide(s State, now store.Millis) (Decision, error) {
 	if err := limits(e, c.For, c.Hours, store.Purposes.CheckGrant); err != nil {
 		return Decision{}, err
 	}
-	return lifetime(e, actor, now)
+	if err := lifetime(e, now); err != nil {
+		return Decision{}, err
+	}
+	return s.alone(actor, e, c.Place, "an administrator can't grant access to themselves", now)
 }
 
 // AddGuardrail forbids a user, a group, or everybody, some of what grants allow:
@@ -96,7 +97,10 @@ func (c AddGuardrail) decide(s State, now store.Millis) (Decision, error) {
 	if err := limits(e, c.For, c.Hours, store.Purposes.CheckGuardrail); err != nil {
 		return Decision{}, err
 	}
-	return lifetime(e, actor, now)
+	if err := lifetime(e, now); err != nil {
+		return Decision{}, err
+	}
+	return Decision{Actor: actor, Events: []store.Event{e}}, nil
 }
 
 // subject fills in whom a grant is for.
@@ -191,9 +195,9 @@ func limits(e *store.GrantAdded, purposes, hours string, check func(store.Purpos
 }
 
 // lifetime checks when a grant would begin and end.
-func lifetime(e *store.GrantAdded, actor store.Actor, now store.Millis) (Decision, error) {
+func lifetime(e *store.GrantAdded, now store.Millis) error {
 	if e.Until != 0 && (e.Until <= now || e.Until <= e.From) {
-		return Decision{}, &Refusal{Kind: Invalid, Message: "the grant would end before it begins"}
+		return &Refusal{Kind: Invalid, Message: "the grant would end before it begins"}
 	}
-	return Decision{Actor: actor, Events: []store.Event{e}}, nil
+	return nil
 }

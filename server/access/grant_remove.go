@@ -11,6 +11,7 @@ import (
 type RemoveGrant struct {
 	By    Caller
 	Grant store.Index
+	Place Place
 }
 
 func (c RemoveGrant) decide(s State, now store.Millis) (Decision, error) {
@@ -23,8 +24,5 @@ func (c RemoveGrant) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no grant %d", c.Grant), Hint: "vaultpam admin grant ls"}
 	}
 	e := &store.GrantRemoved{User: k.user, Target: k.target, Grant: k.entry}
-	if err := s.mayWiden(actor, e, "an administrator can't take back what is forbidden to themselves"); err != nil {
-		return Decision{}, err
-	}
-	return Decision{Actor: actor, Events: []store.Event{e}}, nil
+	return s.alone(actor, e, c.Place, "an administrator can't take back what is forbidden to themselves", now)
 }

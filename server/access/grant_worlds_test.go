@@ -31,6 +31,12 @@ func TestGrantWorlds(t *testing.T) {
 		p := base.employ(name, store.RoleApprover)
 		leads = append(leads, approver{p, base.passkeyOf(p)})
 	}
+	var board []approver
+	for _, name := range []string{"gina", "hugo", "ida"} {
+		p := base.employ(name, store.RoleAdministrator)
+		board = append(board, approver{p, base.passkeyOf(p)})
+	}
+	base.do(access.AddMember{By: local, Group: "ops", User: "gina"})
 	for _, name := range []store.Handle{"erin", "frank"} {
 		base.do(access.AddMember{By: local, Group: "leads", User: name})
 	}
@@ -51,18 +57,23 @@ func TestGrantWorlds(t *testing.T) {
 		start.Certificate = start.SignIn // the model reads it there
 		base.do(start)
 	}
-	answers, asked := map[bool]int{}, map[access.RequestState]int{}
+	answers, asked, proposed := map[bool]int{}, map[access.RequestState]int{}, map[access.RequestState]int{}
 	check(t, rounds(10_000, 1_000_000), func(t *rapid.T) {
 		w := grantWorld(t, base)
 		for range rapid.IntRange(4, 16).Draw(t, "steps") {
-			w.grantStep(people, leads)
+			w.grantStep(people, leads, board)
 		}
 		for _, later := range []time.Duration{0, one(w, "later", time.Minute, 5*time.Hour, 26*time.Hour, 61*time.Hour)} {
 			w.wait(later)
 			w.lookAtReach(w.at())
 			w.lookAtRights(w.at())
+			w.lookAtProposals(w.at())
 		}
 		for r := range w.state.Requests() {
+			if r.Change != nil {
+				proposed[w.state.RequestState(r, w.at())]++
+				continue
+			}
 			asked[w.state.RequestState(r, w.at())]++
 		}
 		for id, s := range w.model.sessions {
@@ -72,10 +83,10 @@ func TestGrantWorlds(t *testing.T) {
 			}
 		}
 	})
-	t.Logf("of the requests there are %v", asked)
+	t.Logf("of the requests there are %v, of the proposals %v", asked, proposed)
 	for _, state := range []access.RequestState{access.RequestWaits, access.RequestApproved, access.RequestDenied, access.RequestWithdrawn, access.RequestRanOut, access.RequestVoid} {
-		if asked[state] == 0 {
-			t.Errorf("no request is %q: the worlds are not what they should be", state)
+		if asked[state] == 0 || proposed[state] == 0 {
+			t.Errorf("no request or no proposal is %q: the worlds are not what they should be", state)
 		}
 	}
 	if t.Logf("%d sessions went on, %d ended", answers[true], answers[false]); answers[true] == 0 || answers[false] == 0 {
@@ -96,11 +107,11 @@ func grantWorld(t *rapid.T, like *company) *world {
 }
 
 // grantStep does one thing that decides who may do what.
-func (w *world) grantStep(people []person, leads []approver) {
+func (w *world) grantStep(people []person, leads, board []approver) {
 	w.Helper()
 	group, p := one[store.GroupName](w, "group", "dba", "ops", "dba", "ops", "leads"), rapid.SampledFrom(append(people, leads[0].person, leads[1].person)).Draw(w.t, "who")
 	var cmd access.Command
-	switch rapid.IntRange(0, 18).Draw(w.t, "step") {
+	switch rapid.IntRange(0, 24).Draw(w.t, "step") {
 	case 0, 1, 2, 3:
 		c := w.addGrant().(access.AddGrant)
 		c.By, cmd = local, c
@@ -117,6 +128,8 @@ func (w *world) grantStep(people []person, leads []approver) {
 		cmd = access.RemoveGrant{By: local, Grant: known(w, "grant", w.grants, 0)}
 	case 10, 11, 12, 13, 14, 15:
 		cmd = w.requestCommand(people, leads)
+	case 16, 17, 18, 19, 20, 21:
+		cmd = w.changeCommand(board)
 	default:
 		start := w.start(p, one[store.TargetName](w, "target", "db1", "web1"), one[store.Login](w, "login", "root", "deploy"))
 		start.Certificate = start.SignIn // the model reads it there

@@ -171,13 +171,14 @@ func (c RemoveGroup) decide(s State, now store.Millis) (Decision, error) {
 	return Decision{Actor: actor, Events: []store.Event{&store.GroupRemoved{Group: g.Entry}}}, nil
 }
 
-// AddMember adds somebody to a group. An administrator can't add themselves, for
-// the reason that they can't grant themselves access: a group may hold grants, now
-// or later.
+// AddMember adds somebody to a group. An administrator can't add themselves alone,
+// for the reason that they can't grant themselves access: a group may hold grants,
+// now or later.
 type AddMember struct {
 	By    Caller
 	Group store.GroupName
 	User  store.Handle
+	Place Place
 }
 
 func (c AddMember) decide(s State, now store.Millis) (Decision, error) {
@@ -192,10 +193,7 @@ func (c AddMember) decide(s State, now store.Millis) (Decision, error) {
 	if _, ok := s.Member(g.Entry, u.ID); ok {
 		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s belongs to group %s already", u.Handle, g.Name), Hint: "vaultpam admin group ls"}
 	}
-	if u.ID == actor.User && s.Setting(store.SettingSelfGrant) != store.SelfGrantAllowed {
-		return Decision{}, selfGrant("an administrator can't add themselves to a group")
-	}
-	return Decision{Actor: actor, Events: []store.Event{&store.MemberAdded{Group: g.Entry, User: u.ID}}}, nil
+	return s.alone(actor, &store.MemberAdded{Group: g.Entry, User: u.ID}, c.Place, "an administrator can't add themselves to a group", now)
 }
 
 // RemoveMember takes somebody out of a group.
@@ -203,6 +201,7 @@ type RemoveMember struct {
 	By    Caller
 	Group store.GroupName
 	User  store.Handle
+	Place Place
 }
 
 func (c RemoveMember) decide(s State, now store.Millis) (Decision, error) {
@@ -218,10 +217,7 @@ func (c RemoveMember) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s does not belong to group %s", u.Handle, g.Name), Hint: "vaultpam admin group ls"}
 	}
 	e := &store.MemberRemoved{Group: g.Entry, User: u.ID}
-	if err := s.mayWiden(actor, e, "an administrator can't leave a group to which something is forbidden that they could do then"); err != nil {
-		return Decision{}, err
-	}
-	return Decision{Actor: actor, Events: []store.Event{e}}, nil
+	return s.alone(actor, e, c.Place, "an administrator can't leave a group to which something is forbidden that they could do then", now)
 }
 
 // standsOn returns the grants and guardrails that name a group.

@@ -7,6 +7,7 @@ type LabelTarget struct {
 	By     Caller
 	Name   store.TargetName
 	Labels string // KEY=VALUE, joined by commas; empty for none
+	Place  Place
 }
 
 func (c LabelTarget) decide(s State, now store.Millis) (Decision, error) {
@@ -25,8 +26,5 @@ func (c LabelTarget) decide(s State, now store.Millis) (Decision, error) {
 		}
 	}
 	e := &store.TargetLabelled{Target: t.Entry, Labels: labels}
-	if err := s.mayWiden(actor, e, "an administrator can't open a target to themselves by its labels"); err != nil {
-		return Decision{}, err
-	}
-	return Decision{Actor: actor, Events: []store.Event{e}}, nil
+	return s.alone(actor, e, c.Place, "an administrator can't open a target to themselves by its labels", now)
 }

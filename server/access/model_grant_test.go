@@ -248,18 +248,23 @@ func (m *model) judgeGrant(e *store.Entry, bad func(string)) {
 		if !m.mayAdminister(e) {
 			bad("not by an administrator")
 		}
-		if !v.Forbids && !e.Actor.Local && m.mine(v, e.Actor.User) && !m.selfGrant {
+		if !v.Forbids && !e.Actor.Local && m.mine(v, e.Actor.User) && !m.selfGrant && !m.agreedTo(e) {
 			bad("to oneself")
 		}
 	case *store.RequestMade:
 		m.judgeRequest(e, v, bad)
 	case *store.RequestApproved:
-		m.judgeApproval(e, v, bad)
+		if m.proposals[v.Request] == nil {
+			m.judgeApproval(e, v, bad)
+		}
 	case *store.RequestDenied:
-		if !m.mayAnswer(e.Actor.User, v.Request, e.Time) {
+		if m.proposals[v.Request] == nil && !m.mayAnswer(e.Actor.User, v.Request, e.Time) {
 			bad("by nobody who may answer it")
 		}
 	case *store.RequestWithdrawn:
+		if m.proposals[v.Request] != nil {
+			return
+		}
 		if e.Actor.User != v.User || !m.waits(v.Request, e.Time) || m.requests[v.Request].made.User != v.User {
 			bad("not by who made it, or too late")
 		}
@@ -312,7 +317,7 @@ func (m *model) watchReach(e *store.Entry) func() {
 	default:
 		return func() {}
 	}
-	if e.Actor.Local || m.selfGrant || m.ssoSignIn(e) != nil { // the provider says who is in which group
+	if e.Actor.Local || m.selfGrant || m.agreedTo(e) || m.ssoSignIn(e) != nil { // the provider says who is in which group
 		return func() {}
 	}
 	guardrails := maps.Clone(m.grants)

@@ -58,7 +58,9 @@ func (m *model) seeRecovery(e *store.Entry) {
 		m.recovery = nil
 	case *store.RecoveryFinished:
 		m.recovery = nil
-		m.users[v.User].admin = true
+		if u := m.users[v.User]; !u.admin {
+			u.admin, u.adminSince = true, e.Index
+		}
 	}
 }
 

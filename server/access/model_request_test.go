@@ -122,18 +122,25 @@ func (m *model) seeRequest(e *store.Entry) {
 	case *store.RequestMade:
 		m.requests[e.Index] = &modelRequest{entry: e.Index, made: v}
 	case *store.RequestApproved:
-		r := m.requests[v.Request]
-		r.approvals = append(r.approvals, e)
+		if r := m.requests[v.Request]; r != nil {
+			r.approvals = append(r.approvals, e)
+		}
 		f := m.users[e.Actor.User].factors[v.Factor]
 		f.counter = v.Assertion.Counter()
 	case *store.RequestDenied:
-		m.requests[v.Request].ended = true
+		m.end(v.Request)
 	case *store.RequestWithdrawn:
-		m.requests[v.Request].ended = true
+		m.end(v.Request)
 	case *store.GrantAdded:
 		if v.Request != 0 {
 			m.requests[v.Request].ended = true
 		}
+	}
+}
+
+func (m *model) end(request store.Index) {
+	if r := m.requests[request]; r != nil {
+		r.ended = true
 	}
 }
 
@@ -156,6 +163,12 @@ func (m *model) judgeApproval(e *store.Entry, v *store.RequestApproved, bad func
 	if !m.mayAnswer(e.Actor.User, v.Request, e.Time) || m.agreed(m.requests[v.Request])[e.Actor.User] {
 		bad("by nobody who may answer it, or twice")
 	}
+	m.verify(e, v, bad)
+}
+
+// verify holds an approval to what anybody verifies of it.
+func (m *model) verify(e *store.Entry, v *store.RequestApproved, bad func(string)) {
+	m.company.Helper()
 	read := func(i store.Index) []byte {
 		data, err := m.company.entries[i].Encode()
 		if err != nil {
@@ -283,6 +296,9 @@ func (w *world) mayRequest(c access.MakeRequest, at store.Millis) bool {
 // mayApprove reports whether an approval that was signed for a request is one.
 func (w *world) mayApprove(c access.ApproveRequest, at store.Millis) bool {
 	r := w.model.requests[c.Request]
+	if want, known := w.expectChange(c, at); known {
+		return want
+	}
 	if r == nil || !w.model.signedIn(c.Assertion.User, c.SignIn, at) || !w.model.mayAssert(c.Assertion) || !w.model.mayAnswer(c.Assertion.User, c.Request, at) {
 		return false
 	}

@@ -20,6 +20,8 @@ type model struct {
 	targets   map[store.Index]*store.TargetAdded
 	grants    map[store.Index]*store.GrantAdded
 	requests  map[store.Index]*modelRequest
+	proposals map[store.Index]*modelProposal
+	labelled  map[store.Index]store.Index // the entry that gave a target its labels
 	labels    map[store.Index]map[string]string
 	sessions  map[store.SessionID]*store.SessionStarted
 	begun     map[store.SessionID]store.Millis
@@ -40,15 +42,16 @@ type model struct {
 }
 
 type modelUser struct {
-	admin    bool
-	approver bool
-	lastStep uint64
-	factors  map[store.Index]*modelFactor
-	set      *store.RecoveryCreated // of recovery codes
-	setEntry store.Index
-	used     map[uint64]bool // of the set, by number
-	handle   store.Commitment
-	contact  store.Commitment
+	admin      bool
+	adminSince store.Index
+	approver   bool
+	lastStep   uint64
+	factors    map[store.Index]*modelFactor
+	set        *store.RecoveryCreated // of recovery codes
+	setEntry   store.Index
+	used       map[uint64]bool // of the set, by number
+	handle     store.Commitment
+	contact    store.Commitment
 
 	bot       bool
 	join      *store.JoinCreated // a bot's open token
@@ -94,6 +97,7 @@ func newModel(c *company) *model {
 		company: c,
 		users:   map[store.UserID]*modelUser{}, signIns: map[store.Index]*modelSignIn{},
 		targets: map[store.Index]*store.TargetAdded{}, grants: map[store.Index]*store.GrantAdded{}, requests: map[store.Index]*modelRequest{},
+		proposals: map[store.Index]*modelProposal{}, labelled: map[store.Index]store.Index{},
 		labels: map[store.Index]map[string]string{}, begun: map[store.SessionID]store.Millis{},
 		sessions: map[store.SessionID]*store.SessionStarted{}, refused: map[store.SessionRefused]store.Millis{},
 		checks: map[store.Index]*store.TargetChecked{},
@@ -117,12 +121,13 @@ func (m *model) see(e *store.Entry) {
 	m.seeLock(e)
 	m.seeBot(e)
 	m.seeRequest(e)
+	m.seeChange(e)
 	switch v := e.Event.(type) {
 	case *store.SettingChanged:
 		m.set(v)
 	case *store.UserAdded:
 		m.users[v.User] = &modelUser{
-			admin: slices.Contains(v.Roles, store.RoleAdministrator), approver: slices.Contains(v.Roles, store.RoleApprover), factors: map[store.Index]*modelFactor{}, handle: v.Handle,
+			admin: slices.Contains(v.Roles, store.RoleAdministrator), adminSince: e.Index, approver: slices.Contains(v.Roles, store.RoleApprover), factors: map[store.Index]*modelFactor{}, handle: v.Handle,
 		}
 	case *store.UserRemoved:
 		delete(m.users, v.User)
@@ -265,6 +270,7 @@ func (m *model) judge(e *store.Entry) {
 	}
 	m.judgeLock(e, bad)
 	m.judgeBot(e, bad)
+	m.judgeChange(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
@@ -405,7 +411,7 @@ func (m *model) judgeGroup(e *store.Entry, bad func(string)) {
 		if m.users[v.User] == nil || m.groups[v.Group].members[v.User] {
 			bad("of nobody, or twice")
 		}
-		if v.User == e.Actor.User && !m.selfGrant && x == nil || x != nil && x.User != v.User {
+		if v.User == e.Actor.User && !m.selfGrant && x == nil && !m.agreedTo(e) || x != nil && x.User != v.User {
 			bad("of oneself")
 		}
 	case *store.MemberRemoved:

@@ -81,6 +81,7 @@ type world struct {
 	sessions    []store.SessionID
 	factors     []store.Index
 	requests    []store.Index
+	proposals   []store.Index
 }
 
 func newWorld(t *rapid.T) *world {
@@ -136,6 +137,8 @@ func (w *world) know(e *store.Entry) {
 		w.grants = append(w.grants, e.Index)
 	case *store.RequestMade:
 		w.requests = append(w.requests, e.Index)
+	case *store.ChangeProposed:
+		w.proposals = append(w.proposals, e.Index)
 	case *store.SessionStarted:
 		w.sessions = append(w.sessions, v.Session)
 	}
@@ -326,9 +329,15 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 	case access.DenyRequest:
 		x := w.model.byToken(c.By, at)
 		want = x != nil && w.model.mayAnswer(x.user, c.Request, at)
+		if wanted, known := w.expectChange(c, at); known {
+			want = wanted
+		}
 	case access.WithdrawRequest:
 		x := w.model.byToken(c.By, at)
 		want = x != nil && w.model.waits(c.Request, at) && w.model.requests[c.Request].made.User == x.user
+		if wanted, known := w.expectChange(c, at); known {
+			want = wanted
+		}
 	case access.LabelTarget:
 		if c.By.Local {
 			want = w.model.targetNamed(c.Name) != 0 && c.Labels != "env"
@@ -357,6 +366,7 @@ func (w *world) lookAround() {
 	w.lookAtGroups()
 	w.lookAtReach(now)
 	w.lookAtLocks()
+	w.lookAtProposals(now)
 }
 
 // maySSO reports whether the provider's word and what was shown with it sign in.

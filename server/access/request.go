@@ -21,13 +21,17 @@ const (
 	MaxOpenRequests = 20
 	// requestMemory is how long a request that ran out can still be looked up.
 	requestMemory = store.Millis(24 * time.Hour / time.Millisecond)
+	requestLife   = store.Millis(RequestLife / time.Millisecond)
 )
 
-// A Request is a person's wish for what a grant with conditions says.
+// A Request is a person's wish for what a grant with conditions says, or a proposal:
+// an administrator's for a change in their own favour, which has no login, base and
+// what follows from these.
 type Request struct {
 	Entry   store.Index
 	Hash    store.Hash // store.RequestHash
 	User    store.UserID
+	Change  *store.ChangeProposed // of a proposal, nil for others
 	Target  store.Index
 	Login   store.Login
 	Base    store.Index    // the grant
@@ -42,7 +46,7 @@ type Request struct {
 	// moment to say when another one is.
 	Approvals []Approval
 	Grant     store.Index  // that it was fulfilled by, or 0
-	Ended     RequestState // RequestDenied, RequestWithdrawn, or empty
+	Ended     RequestState // RequestDenied, RequestWithdrawn, of a proposal also RequestApproved, or empty
 	EndedBy   store.Index  // the entry, or 0
 }
 
@@ -95,10 +99,18 @@ func (s State) RequestState(r Request, now store.Millis) RequestState {
 	case r.Expires <= now:
 		return RequestRanOut
 	}
-	if !s.requestable(r.User, r.Base, r.Target, r.Login) {
+	if r.Change != nil && s.possible(r, now) != nil || r.Change == nil && !s.requestable(r.User, r.Base, r.Target, r.Login) {
 		return RequestVoid
 	}
 	return RequestWaits
+}
+
+// what names a request, or a proposal, in sentences.
+func (r Request) what() string {
+	if r.Change != nil {
+		return fmt.Sprintf("proposal %d", r.Entry)
+	}
+	return fmt.Sprintf("request %d", r.Entry)
 }
 
 // requestable reports whether a grant is there whose conditions somebody may fulfil
@@ -194,7 +206,7 @@ func (c MakeRequest) keep(u User, e *store.RequestMade) Decision {
 
 // event checks what the command says by itself.
 func (c MakeRequest) event(u User, now store.Millis) (*store.RequestMade, error) {
-	waits := cmp.Or(store.Millis(c.Waits/time.Millisecond), store.Millis(RequestLife/time.Millisecond))
+	waits := cmp.Or(store.Millis(c.Waits/time.Millisecond), requestLife)
 	e := &store.RequestMade{User: u.ID, Lasts: store.Millis(c.Lasts / time.Millisecond), Expires: now + waits, Nonce: c.Nonce}
 	login, err := store.ParseLogin(c.Login)
 	if err != nil {
@@ -228,18 +240,32 @@ func (c MakeRequest) event(u User, now store.Millis) (*store.RequestMade, error)
 // mayRequestMore refuses the same request twice, and too many: each is a notice to
 // every approver.
 func (s State) mayRequestMore(u User, e *store.RequestMade, t Target, now store.Millis) error {
+	if r, ok := s.waiting(u.ID, e.Target, e.Login, now); ok {
+		return &Refusal{
+			Kind: Conflict, Message: fmt.Sprintf("your request %d for %s on %s waits already, until %s", r.Entry, e.Login, t.Name, moment(r.Expires)),
+			Hint: fmt.Sprintf("vaultpam requests; or, to ask for something else: vaultpam withdraw %d", r.Entry),
+		}
+	}
+	return s.mayWaitMore(u, now)
+}
+
+// waiting returns the request of somebody's for a login of a target that waits.
+func (s State) waiting(user store.UserID, target store.Index, login store.Login, now store.Millis) (Request, bool) {
+	for r := range s.Requests() {
+		if r.User == user && r.Change == nil && r.Target == target && r.Login == login && s.RequestState(r, now) == RequestWaits {
+			return r, true
+		}
+	}
+	return Request{}, false
+}
+
+// mayWaitMore refuses another request or proposal where too many wait.
+func (s State) mayWaitMore(u User, now store.Millis) error {
 	waiting := 0
 	for r := range s.Requests() {
-		if r.User != u.ID || s.RequestState(r, now) != RequestWaits {
-			continue
+		if r.User == u.ID && s.RequestState(r, now) == RequestWaits {
+			waiting++
 		}
-		if r.Target == e.Target && r.Login == e.Login {
-			return &Refusal{
-				Kind: Conflict, Message: fmt.Sprintf("request %d for %s on %s waits already", r.Entry, e.Login, t.Name),
-				Hint: fmt.Sprintf("vaultpam requests; or, to ask for something else: vaultpam withdraw %d", r.Entry),
-			}
-		}
-		waiting++
 	}
 	if waiting >= MaxOpenRequests {
 		return &Refusal{Kind: Limited, Message: fmt.Sprintf("%d requests of %s wait, and nobody has more", waiting, u.Handle), Hint: "vaultpam requests"}
@@ -386,11 +412,14 @@ func (s State) waits(r Request, now store.Millis) error {
 	case RequestWaits:
 		return nil
 	case RequestRanOut:
-		return &Refusal{Kind: Conflict, Message: fmt.Sprintf("request %d ran out at %s", r.Entry, moment(r.Expires)), Hint: "it has to be made again"}
+		return &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s ran out at %s", r.what(), moment(r.Expires)), Hint: "it has to be made again"}
 	case RequestVoid:
+		if r.Change != nil {
+			return s.possible(r, now)
+		}
 		return &Refusal{Kind: Conflict, Message: fmt.Sprintf("what request %d asks for can't be requested any more", r.Entry), Hint: "vaultpam admin grant ls"}
 	default:
-		return &Refusal{Kind: Conflict, Message: fmt.Sprintf("request %d was %s already", r.Entry, state), Hint: "vaultpam requests"}
+		return &Refusal{Kind: Conflict, Message: fmt.Sprintf("%s was %s already", r.what(), state), Hint: "vaultpam requests"}
 	}
 }
 

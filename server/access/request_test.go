@@ -3,6 +3,7 @@ package access_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -213,7 +214,7 @@ func TestS17ApprovalsRefused(t *testing.T) {
 			p := o.employ("eve", store.RoleEngineer, store.RoleAdministrator, store.RoleAuditor)
 			o.member("leads", p)
 			*c = o.approve(p, o.passkeyOf(p), c.Request)
-		}, "no request"},
+		}, "takes the role approver"},
 		{"of another group", func(o *office, c *access.ApproveRequest) {
 			p := o.employ("eve", store.RoleApprover)
 			*c = o.approve(p, o.passkeyOf(p), c.Request)
@@ -361,5 +362,34 @@ func TestRefusalNamesTheRequest(t *testing.T) {
 	r := o.refused(o.start(o.carol, "db1", "root"))
 	if r.Reason != store.RefusedRequest || r.Hint != `vaultpam request db1 --login root --for 1h --reason "WHY" --ticket TICKET` {
 		t.Errorf("%s: %q", r.Reason, r.Hint)
+	}
+}
+
+// TestRefusalNamesWhatWaits: who has asked already reads that it waits, from the
+// relay and from explain, and gets no second request.
+func TestRefusalNamesWhatWaits(t *testing.T) {
+	o := newOffice(t, 2, nil)
+	entry := o.ask()
+	target, _ := o.state.Target(o.db1)
+	says := func(want string) {
+		t.Helper()
+		r := o.refused(o.start(o.carol, "db1", "root"))
+		u, _ := o.state.User(o.carol.id)
+		if r.Reason != store.RefusedRequest || r.Message != want || !strings.HasPrefix(r.Hint, "vaultpam requests") {
+			t.Errorf("%s: %q, %q", r.Reason, r.Message, r.Hint)
+		}
+		if got := o.state.Sentence(o.state.Could(u, target, "root", o.at())); got != "no: "+want {
+			t.Errorf("explain says %q", got)
+		}
+	}
+	says(fmt.Sprintf("carol's request %d for root on db1 waits for 2 more people to approve it, until 2026-11-02 20:00 UTC", entry))
+	o.do(o.approve(o.bob, o.bobs, entry))
+	says(fmt.Sprintf("carol's request %d for root on db1 waits for one more person to approve it, until 2026-11-02 20:00 UTC", entry))
+	if r := o.refused(o.request(o.carol)); r.Kind != access.Conflict || r.Message != fmt.Sprintf("your request %d for root on db1 waits already, until 2026-11-02 20:00 UTC", entry) {
+		t.Errorf("a second one: %q", r.Message)
+	}
+	o.wait(access.RequestLife)
+	if r := o.refused(o.start(o.carol, "db1", "root")); !strings.HasPrefix(r.Hint, "vaultpam request db1") {
+		t.Errorf("after it ran out: %q, %q", r.Message, r.Hint)
 	}
 }

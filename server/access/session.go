@@ -94,7 +94,7 @@ func (s State) mayStart(user store.UserID, signIn store.Index, name store.Target
 		return Standing{}, t, s.lockedSession(l) // nobody else is told that there is such a target
 	}
 	if len(st.Purposes) == 0 {
-		return Standing{}, t, st.refusal(u, name, login)
+		return Standing{}, t, s.refusal(st, u, t, login, now)
 	}
 	return st, t, nil
 }

@@ -52,6 +52,10 @@ func (c ChangeAccess) decide(s State, now store.Millis) (Decision, error) {
 		if err != nil {
 			return Decision{}, err
 		}
+		if waits := proposed(one); waits != nil {
+			refused[i] = waits
+			continue
+		}
 		for _, e := range one.Events {
 			// None of these events has a text beside it.
 			if s, err = Apply(s, &store.Entry{Index: s.next, Time: now, Actor: actor, Event: e}, func(store.Commitment) (string, bool) { return "", false }); err != nil {
@@ -64,6 +68,21 @@ func (c ChangeAccess) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, &StepsRefusal{Steps: refused}
 	}
 	return d, nil
+}
+
+// proposed is the refusal of a step that would wait for another administrator: of
+// steps that are made together none can wait.
+func proposed(d Decision) *Refusal {
+	if len(d.Events) != 1 {
+		return nil
+	}
+	if _, ok := d.Events[0].(*store.ChangeProposed); !ok {
+		return nil
+	}
+	return &Refusal{
+		Kind: Forbidden, Message: "this would give yourself access, so another administrator has to approve it, and of changes that are made together none can wait for that",
+		Hint: "make this one by a command of its own: vaultpam admin grant, group or target label; or let the other administrator apply the file",
+	}
 }
 
 // stepCaller returns who takes a step, and whether it is one.

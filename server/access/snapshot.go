@@ -14,7 +14,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 11
+const FoldVersion = 12
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -51,19 +51,20 @@ type pair[K, V any] struct {
 }
 
 type snapUser struct {
-	_          struct{} `cbor:",toarray"`
-	ID         store.UserID
-	Bot        bool
-	Roles      []store.Role
-	Factors    []Factor
-	Recovery   Recovery
-	Contact    store.Commitment
-	SSO        store.Index
-	Identity   store.Commitment
-	Commitment store.Commitment
-	Invitation store.Hash
-	Join       store.Hash
-	SignIns    []store.Index
+	_             struct{} `cbor:",toarray"`
+	ID            store.UserID
+	Bot           bool
+	Roles         []store.Role
+	Factors       []Factor
+	Recovery      Recovery
+	Contact       store.Commitment
+	SSO           store.Index
+	Identity      store.Commitment
+	Commitment    store.Commitment
+	Invitation    store.Hash
+	Join          store.Hash
+	SignIns       []store.Index
+	Administrator store.Index
 }
 
 type snapSignIn struct {
@@ -102,7 +103,7 @@ func (s State) Snapshot() ([]byte, error) {
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
 			ID: u.ID, Bot: u.Bot, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO, Identity: u.identity,
-			Commitment: u.commitment, Invitation: u.invitation, Join: u.join, SignIns: u.signIns,
+			Commitment: u.commitment, Invitation: u.invitation, Join: u.join, SignIns: u.signIns, Administrator: u.administrator,
 		})
 	}
 	x.Invitations, x.Joins = pairs(s.invitations), pairs(s.joins)
@@ -184,7 +185,7 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	for _, v := range x.Users {
 		u := User{
 			ID: v.ID, Bot: v.Bot, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO, identity: v.Identity,
-			commitment: v.Commitment, invitation: v.Invitation, join: v.Join, signIns: v.SignIns,
+			commitment: v.Commitment, invitation: v.Invitation, join: v.Join, signIns: v.SignIns, administrator: v.Administrator,
 		}
 		if text, ok := texts(v.Commitment); ok {
 			u.Handle = store.Handle(text)

@@ -196,6 +196,26 @@ func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Re
 	return refuse(store.RefusedNoGrant, "vaultpam targets", "there is no target %s that %s may reach", name, u.Handle)
 }
 
+// refusal is that of the standing; but whoever has asked already reads which request
+// waits, and not how to make another one.
+func (s State) refusal(st Standing, u User, t Target, login store.Login, now store.Millis) *Refusal {
+	said := st.refusal(u, t.Name, login)
+	if said.Reason != store.RefusedRequest {
+		return said
+	}
+	r, ok := s.waiting(u.ID, t.Entry, login, now)
+	if !ok {
+		return said
+	}
+	have, want := s.Approvals(r)
+	people := "one more person"
+	if n := want - min(have, want); n != 1 {
+		people = fmt.Sprintf("%d more people", n)
+	}
+	return refuse(store.RefusedRequest, "vaultpam requests shows it; the same again once it is approved",
+		"%s's request %d for %s on %s waits for %s to approve it, until %s", u.Handle, r.Entry, login, t.Name, people, moment(r.Expires))
+}
+
 // decisive returns the guardrails that forbid everything, or where it takes several
 // for that, all of them.
 func (st Standing) decisive() []Grant {

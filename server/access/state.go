@@ -71,11 +71,12 @@ type User struct {
 	// SSO is the entry that links them to an account of the company's provider, or 0.
 	SSO store.Index
 
-	identity   store.Commitment // of that account
-	commitment store.Commitment // of the handle
-	invitation store.Hash       // the open invitation, or zero
-	join       store.Hash       // a bot's open join token, or zero
-	signIns    []store.Index    // open sign-in sessions, oldest first
+	identity      store.Commitment // of that account
+	commitment    store.Commitment // of the handle
+	invitation    store.Hash       // the open invitation, or zero
+	join          store.Hash       // a bot's open join token, or zero
+	signIns       []store.Index    // open sign-in sessions, oldest first
+	administrator store.Index      // the entry since which they hold that role
 }
 
 // Has reports whether the user holds one of the roles.

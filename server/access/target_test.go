@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,10 +96,11 @@ func TestAddGrant(t *testing.T) {
 }
 
 // TestSelfGrant: an administrator can't grant to themselves unless the setting
-// says so, and the setting changes on the server's own machine alone.
+// says so: it waits for a second one, where there is one. The setting changes on
+// the server's own machine alone.
 func TestSelfGrant(t *testing.T) {
 	c := found(t)
-	bob, eve := c.employ("bob", store.RoleAdministrator), c.employ("eve", store.RoleAdministrator)
+	bob := c.employ("bob", store.RoleAdministrator) // alice has not enrolled
 	c.target("db1", "root")
 	own := access.AddGrant{By: bob.caller(), User: "bob", Target: "db1", Logins: []string{"root"}}
 	if r := c.refused(own); r.Kind != access.Forbidden {
@@ -106,11 +108,21 @@ func TestSelfGrant(t *testing.T) {
 	}
 	c.refused(access.ChangeSetting{By: bob.caller(), Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed})
 	c.refused(own)
+	eve := c.employ("eve", store.RoleAdministrator)
+	c.proposes(own)
+	c.lock(access.Lockable{User: "eve"})
+	own.Logins, own.Until = []string{"root"}, c.at()+60_000
+	if r := c.refused(own); !strings.Contains(r.Hint, "second administrator") {
+		t.Errorf("with a second administrator who is locked: %+v", r)
+	}
+	c.unlock(access.Lockable{User: "eve"})
+	c.signIn(&eve)
 	c.do(access.AddGrant{By: eve.caller(), User: "bob", Target: "db1", Logins: []string{"root"}})
 	c.do(access.ChangeSetting{By: local, Setting: store.SettingSelfGrant, Value: store.SelfGrantAllowed})
 	c.do(own)
+	last[*store.GrantAdded](c)
 	c.do(access.ChangeSetting{By: local, Setting: store.SettingSelfGrant, Value: store.SelfGrantRefused})
-	c.refused(own)
+	c.proposes(own)
 }
 
 // TestReaches lists what a user may reach at a moment.

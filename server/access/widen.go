@@ -6,34 +6,39 @@ import (
 	"github.com/vaultpam/vaultpam/store"
 )
 
-// selfGrant is the refusal of what an administrator does in their own favour.
+// selfGrant is the refusal of what an administrator does in their own favour where
+// nobody is there who could agree to it.
 func selfGrant(message string) error {
 	return &Refusal{
 		Kind:    Forbidden,
 		Message: message,
-		Hint:    "ask another administrator; a company with only one sets: vaultpamd setting self-grant allowed",
+		Hint:    "it takes a second administrator, who has enrolled and is not locked; a company with only one sets: vaultpamd setting self-grant allowed",
 	}
 }
 
-// mayWiden refuses an event by which its actor would reach more than before, now
-// or at another time. It is what keeps an administrator from doing by a label or by
+// favours reports whether an event is a grant to its actor, brings them into a group,
+// which may hold grants now or later, or lets them reach more than before, now or at
+// another time. The last is what keeps an administrator from doing by a label or by
 // the end of a guardrail what they can't do by a grant.
-func (s State) mayWiden(actor store.Actor, e store.Event, message string) error {
+func (s State) favours(actor store.Actor, e store.Event) (bool, error) {
 	if actor.User.IsZero() || s.Setting(store.SettingSelfGrant) == store.SelfGrantAllowed {
-		return nil
+		return false, nil
+	}
+	switch e := e.(type) {
+	case *store.GrantAdded:
+		return s.concerns(e, actor.User), nil
+	case *store.MemberAdded:
+		return e.User == actor.User, nil
 	}
 	looked, ok := s.couldWiden(actor.User, e)
 	if !ok {
-		return nil
+		return false, nil
 	}
 	after, err := Apply(s, &store.Entry{Index: s.next, Time: s.time, Actor: actor, Event: e}, func(store.Commitment) (string, bool) { return "", false })
 	if err != nil {
-		return err
+		return false, err
 	}
-	if after.reachesMore(actor.User, s, looked) {
-		return selfGrant(message)
-	}
-	return nil
+	return after.reachesMore(actor.User, s, looked), nil
 }
 
 // couldWiden reports whether an event could let a user reach more at all, and on

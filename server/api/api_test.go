@@ -205,7 +205,7 @@ func TestRoutes(t *testing.T) {
 		if !slices.Contains([]string{"GET", "POST", "DELETE"}, r.Method) || !strings.HasPrefix(r.Path, "/v1/") || r.Does == "" {
 			t.Errorf("%+v", r)
 		}
-		if !slices.Contains([]api.Who{api.WhoAnybody, api.WhoSignedIn, api.WhoAlsoBots, api.WhoAdministrator, api.WhoAuditor, api.WhoApprover, api.WhoReader}, r.Who) {
+		if !slices.Contains([]api.Who{api.WhoAnybody, api.WhoSignedIn, api.WhoAlsoBots, api.WhoAdministrator, api.WhoAuditor, api.WhoAnswerer, api.WhoReader}, r.Who) {
 			t.Errorf("%s is for %q", r.Pattern(), r.Who)
 		}
 		if strings.HasPrefix(r.Path, "/v1/admin/") && r.Method != "GET" && r.Who != api.WhoAdministrator {

@@ -15,12 +15,15 @@ type MakeRequest struct {
 	Waits uint64 `json:"waits,omitempty"`
 }
 
-// AccessRequest is a request as it is read.
+// AccessRequest is a request as it is read, or a proposal: an administrator's change
+// in their own favour. A proposal has a Change, and of the rest what is about it:
+// no Login, For, Lasts, Base and Grant.
 type AccessRequest struct {
 	ID      uint64    `json:"id"`
 	Hash    string    `json:"hash"` // in hexadecimal; what approvals are made over
 	State   string    `json:"state"`
 	User    string    `json:"user"`
+	Change  string    `json:"change,omitempty"` // what is proposed, in words
 	Target  string    `json:"target"`
 	Login   string    `json:"login"`
 	For     string    `json:"for"`
@@ -49,6 +52,18 @@ type AccessApproval struct {
 	Time    time.Time `json:"time"`
 	Factor  string    `json:"factor"` // "passkey", which anybody can verify, or "totp"
 	Comment string    `json:"comment,omitempty"`
+}
+
+// Changed answers a change. Where it would have given its caller access, nothing was
+// changed: Waits is the proposal that another administrator has to approve.
+type Changed struct {
+	Waits *AccessRequest `json:"waits,omitempty"`
+}
+
+// AddedGrant is a grant with its ID; or nothing of one, and the proposal of it.
+type AddedGrant struct {
+	Grant
+	Changed
 }
 
 // AnswerRequest answers a request. Code is for an approval by a code of an

@@ -22,7 +22,9 @@ const (
 	WhoAlsoBots      Who = "signed-in, also bots"
 	WhoAdministrator Who = "administrator"
 	WhoAuditor       Who = "auditor"
-	WhoApprover      Who = "approver"
+	// WhoAnswerer is an approver, or an administrator, who answers what another one
+	// proposes.
+	WhoAnswerer Who = "approver, administrator"
 	// WhoReader is an auditor or an administrator.
 	WhoReader Who = "auditor, administrator"
 )
@@ -79,8 +81,8 @@ var (
 	RouteGroupAdd     = Route{"POST", "/v1/admin/groups", WhoAdministrator, "add a group"}                                                                // GroupRequest → Group
 	RouteGroupRename  = Route{"POST", "/v1/admin/groups/{name}", WhoAdministrator, "rename a group"}                                                      // GroupRequest → Empty
 	RouteGroupRemove  = Route{"DELETE", "/v1/admin/groups/{name}", WhoAdministrator, "remove a group"}                                                    // → Empty
-	RouteMemberAdd    = Route{"POST", "/v1/admin/groups/{name}/members", WhoAdministrator, "add somebody to a group"}                                     // MemberRequest → Empty
-	RouteMemberRemove = Route{"DELETE", "/v1/admin/groups/{name}/members/{handle}", WhoAdministrator, "take somebody out of a group"}                     // → Empty
+	RouteMemberAdd    = Route{"POST", "/v1/admin/groups/{name}/members", WhoAdministrator, "add somebody to a group"}                                     // MemberRequest → Changed
+	RouteMemberRemove = Route{"DELETE", "/v1/admin/groups/{name}/members/{handle}", WhoAdministrator, "take somebody out of a group"}                     // → Changed
 	RouteAllTargets   = Route{"GET", "/v1/admin/targets", WhoReader, "all targets"}                                                                       // → []TargetDetail
 	RouteScan         = Route{"POST", "/v1/admin/scan", WhoAdministrator, "read a host's keys"}                                                           // ScanRequest → ScanResponse
 	RouteTargetAdd    = Route{"POST", "/v1/admin/targets", WhoAdministrator, "register a target"}                                                         // AddTargetRequest → TargetDetail
@@ -90,23 +92,23 @@ var (
 	RouteClosing      = Route{"POST", "/v1/admin/targets/{name}/closing", WhoAdministrator, "look, and hand out what shuts a target's other ways in"}     // ClosingRequest → ClosingResponse
 	RouteClosed       = Route{"POST", "/v1/admin/targets/{name}/closed", WhoAdministrator, "look whether a target's other ways in are shut, and note it"} // ClosingRequest → Check
 	RouteReopen       = Route{"POST", "/v1/admin/targets/{name}/reopen", WhoAdministrator, "take back what shut a target's other ways in"}                // ErrandRequest → Check
-	RouteTargetLabels = Route{"POST", "/v1/admin/targets/{name}/labels", WhoAdministrator, "give a target labels in place of its own"}                    // LabelsRequest → Empty
+	RouteTargetLabels = Route{"POST", "/v1/admin/targets/{name}/labels", WhoAdministrator, "give a target labels in place of its own"}                    // LabelsRequest → Changed
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
-	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → Grant
-	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Empty
+	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → AddedGrant
+	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Changed
 	RouteAccess       = Route{"POST", "/v1/admin/access", WhoAdministrator, "change groups, labels, grants and guardrails: all of it or nothing"}         // ChangesRequest → ChangesResponse
 
 	RouteLocks  = Route{"GET", "/v1/admin/locks", WhoReader, "all locks in force"}                                   // → []Lock
 	RouteLock   = Route{"POST", "/v1/admin/locks", WhoAdministrator, "lock a user, a target, a session or a serial"} // LockRequest → Lock
 	RouteUnlock = Route{"POST", "/v1/admin/unlock", WhoAdministrator, "take a lock away"}                            // LockRequest → Empty
 
-	RouteRequests        = Route{"GET", "/v1/requests", WhoSignedIn, "the requests that the caller may see"}                      // → []AccessRequest
+	RouteRequests        = Route{"GET", "/v1/requests", WhoSignedIn, "the requests and proposals that the caller may see"}        // → []AccessRequest
 	RouteRequestMake     = Route{"POST", "/v1/requests", WhoSignedIn, "request what a grant with conditions says"}                // MakeRequest → AccessRequest
 	RouteRequest         = Route{"GET", "/v1/requests/{id}", WhoSignedIn, "one of them"}                                          // → AccessRequest
 	RouteRequestWait     = Route{"POST", "/v1/requests/{id}/wait", WhoSignedIn, "wait a while until it is answered"}              // → AccessRequest
 	RouteRequestWithdraw = Route{"DELETE", "/v1/requests/{id}", WhoSignedIn, "withdraw the caller's own"}                         // → Empty
-	RouteRequestApprove  = Route{"POST", "/v1/requests/{id}/approve", WhoApprover, "a page on which to approve it; or by a code"} // AnswerRequest → ConfirmResponse
-	RouteRequestDeny     = Route{"POST", "/v1/requests/{id}/deny", WhoApprover, "deny it"}                                        // AnswerRequest → Empty
+	RouteRequestApprove  = Route{"POST", "/v1/requests/{id}/approve", WhoAnswerer, "a page on which to approve it; or by a code"} // AnswerRequest → ConfirmResponse
+	RouteRequestDeny     = Route{"POST", "/v1/requests/{id}/deny", WhoAnswerer, "deny it"}                                        // AnswerRequest → Empty
 
 	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
 	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty

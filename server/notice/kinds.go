@@ -28,6 +28,8 @@ const (
 	RequestMade      Kind = "request.made"
 	RequestApproved  Kind = "request.approved"
 	RequestDenied    Kind = "request.denied"
+	ChangeProposed   Kind = "change.proposed"
+	AdminAdded       Kind = "administrator.added"
 )
 
 // A rule says what becomes of the entries of a type: whom a notice of the kind
@@ -58,6 +60,8 @@ func rules() []rule {
 		{RequestMade, store.TypeRequestMade, approvers, (*page).requestMade},
 		{RequestApproved, store.TypeRequestApproved, thePerson, (*page).requestApproved},
 		{RequestDenied, store.TypeRequestDenied, thePerson, (*page).requestDenied},
+		{ChangeProposed, store.TypeChangeProposed, otherAdministrators, (*page).changeProposed},
+		{AdminAdded, store.TypeUserAdded, otherAdministrators, (*page).administratorAdded},
 	}
 }
 

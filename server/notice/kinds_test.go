@@ -177,6 +177,26 @@ func TestKinds(t *testing.T) {
 		t.Error("a reason or a comment leaves the server")
 	}
 
+	// What an administrator wants for themselves the others hear, and its answers they.
+	eve := h.employ("eve", "eve@example.eu", store.RoleAdministrator)
+	expect(notice.AdminAdded, "eve", "ada@example.eu", "alice@example.eu")
+	expect(notice.Invited, "eve", "eve@example.eu")
+	expect(notice.FactorEnrolled, "eve", "eve@example.eu")
+	h.do(access.AddGroup{By: local, Name: "operators"})
+	propose := func(c access.Command) store.Index {
+		entry := h.index()
+		h.do(c)
+		expect(notice.ChangeProposed, "ada", "alice@example.eu", "eve@example.eu")
+		return entry
+	}
+	proposal := propose(access.AddGrant{By: caller(ada.token), User: "ada", Target: "db1", Logins: []string{"root"}})
+	h.do(access.DenyRequest{By: caller(eve.token), Request: proposal, Comment: "the secret comment", Salt: random32()})
+	expect(notice.RequestDenied, "ada", "ada@example.eu")
+	proposal = propose(access.AddMember{By: caller(ada.token), Group: "operators", User: "ada"})
+	h.do(access.ApproveWithTOTP{By: caller(eve.token), Request: proposal, Step: 5000})
+	expect(notice.RequestApproved, "ada", "ada@example.eu")
+	h.do(access.RemoveUser{By: local, Handle: eve.handle})
+
 	// Of bots the webhook hears, and nobody has a mailbox.
 	h.do(access.AddBot{By: caller(ada.token), ID: store.UserID{7}, Handle: "ci", Salt: random32(), Key: &access.BotKey{Key: botKey(t)}})
 	expect(notice.FactorEnrolled, "ci")
@@ -203,7 +223,7 @@ func TestKinds(t *testing.T) {
 
 	for _, kind := range []notice.Kind{
 		notice.RequestMade, notice.RequestApproved, notice.RequestDenied, notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
-		notice.RecoveryBegun, notice.RecoveryStopped, notice.Locked,
+		notice.RecoveryBegun, notice.RecoveryStopped, notice.Locked, notice.ChangeProposed, notice.AdminAdded,
 	} {
 		if !heard[kind] {
 			t.Errorf("of %s nobody heard", kind)

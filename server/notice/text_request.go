@@ -72,6 +72,11 @@ func (p *page) requestApproved() {
 	if !ok {
 		return
 	}
+	if proposal, ok := p.proposed(e.Request); ok {
+		p.about("%s approved what %s proposed at %s", p.actor(), p.person(), p.n.Name)
+		p.say("%s approved at %s what %s proposed with entry %d: %s. It holds from now on.", p.actor(), p.when(), p.person(), e.Request, p.change(proposal))
+		return
+	}
 	p.about("%s approved a request of %s at %s", p.actor(), p.person(), p.n.Name)
 	p.say("%s approved at %s what %s asked for with request %d: %s.", p.actor(), p.when(), p.person(), e.Request, p.wish(p.asked(e.Request)))
 	next := p.find(store.Query{Type: store.TypeGrantAdded, User: p.user, From: p.e.Index + 1, To: p.e.Index + 2})
@@ -89,6 +94,12 @@ func (p *page) requestApproved() {
 func (p *page) requestDenied() {
 	e, ok := p.e.Event.(*store.RequestDenied)
 	if !ok {
+		return
+	}
+	if proposal, ok := p.proposed(e.Request); ok {
+		p.about("%s denied what %s proposed at %s", p.actor(), p.person(), p.n.Name)
+		p.say("%s denied at %s what %s proposed with entry %d: %s. Why stands beside it: vaultpam requests",
+			p.actor(), p.when(), p.person(), e.Request, p.change(proposal))
 		return
 	}
 	p.about("%s denied a request of %s at %s", p.actor(), p.person(), p.n.Name)
