@@ -134,6 +134,18 @@ func (s *site) samples() []store.Event {
 		&store.RequestApproved{User: user, Target: target, Request: 40, SignIn: 9, Factor: 8, Kind: store.FactorTOTP, Step: 7, Comment: store.Commitment{9}},
 		&store.RequestDenied{User: user, Target: target, Request: 40, Comment: store.Commitment{9}},
 		&store.RequestWithdrawn{User: user, Target: target, Request: 40},
+		&store.ReviewStarted{Owner: user, Due: until, Revokes: true, Grants: []store.Index{grant, grant + 2}, Title: s.opened(store.UserID{}, store.FieldReview, "autumn"),
+			Targets: selector, Group: group, User: bot},
+		&store.ReviewStarted{Owner: user, Due: until, Grants: []store.Index{grant}},
+		&store.ReviewAnswered{User: user, Target: target, Review: 40, Grant: grant, Answer: store.AnswerKeep},
+		&store.ReviewAnswered{Review: 40, Grant: grant, Answer: store.AnswerRevoke, Comment: s.opened(store.UserID{}, store.FieldComment, "he left")},
+		&store.GrantRemoved{User: user, Target: target, Grant: grant, Review: 40},
+		&store.ReviewReminded{Owner: user, Review: 40},
+		&store.ReviewEnded{Owner: user, Review: 1, Why: store.ReviewDue, Kept: 3, Revoked: 1, Unanswered: 2, Gone: 1}, // an entry that is no review
+		&store.ReviewEnded{Owner: user, Review: 40, Why: store.ReviewAnsweredAll, Kept: 3},
+		&store.SessionStarted{
+			Session: session, User: user, Target: target, Login: "root", Certificate: parent, Grant: grant, Way: store.WayProxy, Source: source, Also: []store.Index{grant + 2},
+		},
 	}
 }
 

@@ -46,7 +46,7 @@ type ReviewStarted struct {
 // ReviewAnswered is what the entry's actor says of one grant of a review. User and
 // Target are those of the grant, zero where it has none. A grant that is to be
 // revoked is in the GrantRemoved behind it, of the same append. Comment commits to
-// what the actor wrote.
+// what the actor wrote; its owner is About.
 type ReviewAnswered struct {
 	User    UserID       `cbor:"1,keyasint"`
 	Target  Index        `cbor:"2,keyasint"`
@@ -75,6 +75,15 @@ type ReviewEnded struct {
 	Revoked    uint64    `cbor:"5,keyasint"`
 	Unanswered uint64    `cbor:"6,keyasint"`
 	Gone       uint64    `cbor:"7,keyasint"`
+}
+
+// About returns whose the comment of an answer is: that of the grant's user, or of
+// whoever gave it where the grant is a group's.
+func (e *ReviewAnswered) About(actor UserID) UserID {
+	if e.User.IsZero() {
+		return actor
+	}
+	return e.User
 }
 
 func (e *ReviewStarted) check() error {

@@ -14,9 +14,8 @@ const (
 	// MaxAnswers is how many grants one command answers for.
 	MaxAnswers = 200
 	// ReviewReminder is how long before it is due the owner of a review is reminded,
-	// where it lasts RemindedReview at least.
+	// where it lasts twice as long at least.
 	ReviewReminder = 3 * 24 * time.Hour
-	RemindedReview = 7 * 24 * time.Hour
 )
 
 // A Review asks somebody whether grants are still wanted. What its grants are and
@@ -190,7 +189,7 @@ func (s State) ReviewsDo(now store.Millis) (todo []Command, next store.Millis) {
 // reminder is when a review's owner is to be reminded, if they still are.
 func (r Review) reminder() (store.Millis, bool) {
 	lasts := time.Duration(r.Due-r.Started) * time.Millisecond
-	return r.Due - store.Millis(ReviewReminder/time.Millisecond), r.Reminded == 0 && r.Waits > 0 && lasts >= RemindedReview
+	return r.Due - store.Millis(ReviewReminder/time.Millisecond), r.Reminded == 0 && r.Waits > 0 && lasts >= 2*ReviewReminder
 }
 
 func sooner(a, b store.Millis) store.Millis {

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/vaultpam/vaultpam/store"
@@ -35,14 +36,6 @@ func (c AnswerReview) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, &Refusal{Kind: Invalid, Message: fmt.Sprintf("%.64q is no answer", string(c.Answer)), Hint: "keep or revoke"}
 	}
 	d := Decision{Actor: store.Actor{User: u.ID}}
-	var comment store.Commitment
-	if c.Comment != "" {
-		o, err := commented(u, c.Comment, c.Salt)
-		if err != nil {
-			return Decision{}, err
-		}
-		comment, d.Openings = o.Commit(), []store.Opening{o}
-	}
 	seen := map[store.Index]bool{}
 	for _, entry := range c.Grants {
 		if seen[entry] {
@@ -53,12 +46,28 @@ func (c AnswerReview) decide(s State, now store.Millis) (Decision, error) {
 		if err != nil {
 			return Decision{}, err
 		}
-		d.Events = append(d.Events, &store.ReviewAnswered{User: g.User, Target: g.Target, Review: r.Entry, Grant: g.Entry, Answer: c.Answer, Comment: comment})
+		e := &store.ReviewAnswered{User: g.User, Target: g.Target, Review: r.Entry, Grant: g.Entry, Answer: c.Answer}
+		if c.Comment != "" {
+			o, err := c.comment(u, e)
+			if err != nil {
+				return Decision{}, err
+			}
+			e.Comment, d.Openings = o.Commit(), append(d.Openings, o)
+		}
+		d.Events = append(d.Events, e)
 		if c.Answer == store.AnswerRevoke {
 			d.Events = append(d.Events, &store.GrantRemoved{User: g.User, Target: g.Target, Grant: g.Entry, Review: r.Entry})
 		}
 	}
 	return d, nil
+}
+
+// comment commits to what was written about one grant. It is erased with whom the
+// grant is for, whatever is said of the others, and so has a salt of its own.
+func (c AnswerReview) comment(u User, e *store.ReviewAnswered) (store.Opening, error) {
+	o, err := commented(u, c.Comment, sha256.Sum256(fmt.Appendf(c.Salt[:], "%d", e.Grant)))
+	o.Owner = e.About(u.ID)
+	return o, err
 }
 
 // SeesReview reports whether somebody may see a review: its owner, and who reads

@@ -28,6 +28,9 @@ const (
 	RequestMade      Kind = "request.made"
 	RequestApproved  Kind = "request.approved"
 	RequestDenied    Kind = "request.denied"
+	ReviewStarted    Kind = "review.started"
+	ReviewDue        Kind = "review.due"
+	ReviewEnded      Kind = "review.ended"
 )
 
 // A rule says what becomes of the entries of a type: whom a notice of the kind
@@ -58,6 +61,9 @@ func rules() []rule {
 		{RequestMade, store.TypeRequestMade, approvers, (*page).requestMade},
 		{RequestApproved, store.TypeRequestApproved, thePerson, (*page).requestApproved},
 		{RequestDenied, store.TypeRequestDenied, thePerson, (*page).requestDenied},
+		{ReviewStarted, store.TypeReviewStarted, thePerson, (*page).reviewStarted},
+		{ReviewDue, store.TypeReviewReminded, thePerson, (*page).reviewDue},
+		{ReviewEnded, store.TypeReviewEnded, administrators, (*page).reviewEnded},
 	}
 }
 
