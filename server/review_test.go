@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,5 +181,36 @@ func TestReviewIsDueWhileServing(t *testing.T) {
 	}
 	for range s.node.Ledger().State().Grants() {
 		t.Error("a grant stands that nobody answered for")
+	}
+}
+
+// TestReviewIsDueWithoutRoom: what can't be written is not half done, and is done
+// once there is room.
+func TestReviewIsDueWithoutRoom(t *testing.T) {
+	s := newSite(t)
+	begun, full, open := time.Now(), new(atomic.Bool), s.env.OpenBackend
+	s.env.Now = func() time.Time { return s.clock.now().Add(time.Since(begun)) } // as timers go
+	s.env.OpenBackend = func(path string) (store.Backend, error) {
+		b, err := open(path)
+		return &fullBackend{b, full}, err
+	}
+	s.run()
+	s.admin = s.enrolled(s.begun.Invitation.String())
+	s.added("erin", "engineer")
+	s.target("db1")
+	s.grant("erin", "db1", time.Time{})
+	s.review(api.StartReviewRequest{Due: s.env.Now().Add(time.Second), Revokes: true})
+	full.Store(true)
+	if !s.log.says("a review could not be ended", 20*time.Second) {
+		t.Fatalf("nobody is told:\n%s", s.log)
+	}
+	if got := s.reviewed(); len(got) != 0 {
+		t.Errorf("without room the server did %q", got)
+	}
+	full.Store(false)
+	s.target("db2") // it looks again whenever something is written
+	s.await(func() bool { return len(s.entriesOf(store.TypeReviewEnded)) == 1 })
+	if diff := cmp.Diff([]string{"grant.removed", "review.ended"}, s.reviewed()); diff != "" {
+		t.Errorf("with room (-want +got):\n%s", diff)
 	}
 }
