@@ -146,22 +146,21 @@ func (r *reader) review(ctx context.Context, s access.State, u access.User, x ac
 func (r *reader) reviewed(ctx context.Context, s access.State, u access.User, x access.Review, now store.Millis) ([]api.ReviewedGrant, error) {
 	items := []api.ReviewedGrant{}
 	for v := range s.Reviewed(x.Entry) {
+		e, _, err := r.n.ledger.Entry(ctx, v.Grant)
+		if err != nil {
+			return nil, err
+		}
+		added, ok := e.Event.(*store.GrantAdded)
+		if !ok {
+			return nil, store.ErrCorrupt
+		}
 		g, there := s.Grant(v.Grant)
 		last := g.Last
 		if !there { // the entry that gave it says what it was
-			e, _, err := r.n.ledger.Entry(ctx, v.Grant)
-			if err != nil {
-				return nil, err
-			}
-			added, ok := e.Event.(*store.GrantAdded)
-			if !ok {
-				return nil, store.ErrCorrupt
-			}
 			g, last = access.NewGrant(v.Grant, added), v.Last
-			g.Added = e.Time
 		}
 		w := api.ReviewedGrant{
-			Grant: r.namedGrant(ctx, s, g), Since: g.Added.Time(), LastUsed: last.Time.Time(), LastSession: uint64(last.Entry), State: string(s.ReviewedState(v, now)),
+			Grant: r.namedGrant(ctx, s, g), Since: e.Time.Time(), LastUsed: last.Time.Time(), LastSession: uint64(last.Entry), State: string(s.ReviewedState(v, now)),
 			Entry: uint64(v.Entry), Gone: uint64(v.Gone),
 		}
 		if v.Entry != 0 {

@@ -475,7 +475,6 @@ func (a *applier) grantAdded(e *store.GrantAdded) error {
 		return err
 	}
 	g := NewGrant(a.entry.Index, e)
-	g.Added = a.entry.Time
 	a.grants = a.grants.set(g.key(), g)
 	a.grantKeys = a.grantKeys.set(g.Entry, g.key())
 	return nil

@@ -123,7 +123,7 @@ func (a *applier) reviewEnded(e *store.ReviewEnded) error {
 
 // grantsUsed takes in that grants let a session start.
 func (a *applier) grantsUsed(e *store.SessionStarted) {
-	last := LastUse{a.entry.Index, a.entry.Time}
+	last := LastUse{Entry: a.entry.Index, Time: a.entry.Time}
 	use := func(entry store.Index) (base store.Index) {
 		if g, ok := a.Grant(entry); ok && g.Last != last {
 			g.Last, base = last, g.Base

@@ -68,6 +68,7 @@ type Reviewed struct {
 // A LastUse is the last session that a grant let start; zero for none. A grant that
 // is requested is used by the sessions of what answered the requests.
 type LastUse struct {
+	_     struct{}    `cbor:",toarray"`
 	Entry store.Index // session.started
 	Time  store.Millis
 }
