@@ -156,7 +156,7 @@ func sumsText(r api.Review) string {
 		text += fmt.Sprintf(", %d not answered", r.Unanswered)
 	}
 	if r.Gone > 0 {
-		text += fmt.Sprintf(", %d gone by themselves", r.Gone)
+		text += fmt.Sprintf(", %d gone by then", r.Gone)
 	}
 	return text
 }

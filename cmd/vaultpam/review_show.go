@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/vaultpam/vaultpam/client"
 	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 func (a *app) reviewShowCommand() *cobra.Command {
@@ -79,9 +81,16 @@ func (a *app) reviewRow(r api.Review, x api.ReviewedGrant) []string {
 		answered = fmt.Sprint(x.Entry)
 	}
 	return []string{
-		fmt.Sprint(g.ID), subjectText(g), whereText(g), strings.Join(g.Logins, ","), g.For, a.date(x.Since), a.local(g.Until),
+		fmt.Sprint(g.ID), subjectText(g), whereText(g), strings.Join(g.Logins, ","), whatFor(g), a.date(x.Since), a.local(g.Until),
 		a.lastUsed(r, x), answerText(r, x), x.By, answered, x.Comment,
 	}
+}
+
+// whatFor is what a grant is for, and when and on what terms: who reviews it sees the
+// usual purposes too, which are in no grant.
+func whatFor(g api.Grant) string {
+	all := append([]string{cmp.Or(g.For, store.DefaultPurposes().String())}, hoursText(g)...)
+	return strings.Join(append(all, conditionsText(g.Conditions)...), ", ")
 }
 
 // lastUsed says how long ago while a review is open, and when afterwards.

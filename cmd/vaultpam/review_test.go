@@ -28,7 +28,8 @@ func autumn() api.ReviewDetail {
 			{Grant: grant(14, "carol"), Since: now, State: "waits", MayRevoke: true},
 			{Grant: grant(15, "erin"), Since: began, LastUsed: now.Add(-90 * time.Minute), State: "kept", By: "carol", Entry: 4712, Comment: "on call", MayRevoke: true},
 			{Grant: grant(16, "frank"), Since: began, State: "revoked", By: "ada", Entry: 4713, Gone: 4714},
-			{Grant: api.Grant{ID: 17, Group: "ops", Targets: "*", Logins: []string{"root"}}, Since: began, State: "gone", Gone: 4720},
+			{Grant: api.Grant{ID: 17, Group: "ops", Targets: "*", Logins: []string{"root"}, For: "sftp=read-only", Hours: "Mon-Fri 08:00-18:00 Europe/Berlin",
+				Conditions: api.Conditions{Reason: true, Approvals: 1, Approvers: "leads"}}, Since: began, State: "gone", Gone: 4720},
 		},
 	}
 }
@@ -40,16 +41,16 @@ func TestReviewShow(t *testing.T) {
 	s.set(api.RouteReview, r)
 	shown := m.run("review", "show", "4711")
 	shown.want(t, exitOK, `review 4711 (autumn\x1b[31m): ada asked carol about 6 grants at 2026-08-01 12:00:00 UTC. It is due at 2026-08-31 12:00:00 UTC, and what has no answer then is revoked. `+
-		"So far: 1 kept, 1 revoked, 3 not answered, 1 gone by themselves.")
+		"So far: 1 kept, 1 revoked, 3 not answered, 1 gone by then.")
 	today := r.Items[2].Since.UTC().Format(time.DateOnly)
 	want := []string{
 		"grant who targets logins for since until last used answer by entry comment",
-		"12 dave db1 root,deploy - 2026-08-01 - 3 days ago waits - - -",
-		"13 bot ci db1 root,deploy - 2026-08-01 - never waits - - -",
-		"14 carol db1 root,deploy - " + today + " - never waits; yours to revoke, an administrator's to keep - - -",
-		"15 erin db1 root,deploy - 2026-08-01 - 1 hour ago keep carol 4712 on call",
-		"16 frank db1 root,deploy - 2026-08-01 - never revoke ada 4713 -",
-		"17 group ops every target root - 2026-08-01 - never gone, entry 4720 - - -",
+		"12 dave db1 root,deploy shell; exec; no-tty; sftp=read-write 2026-08-01 - 3 days ago waits - - -",
+		"13 bot ci db1 root,deploy shell; exec; no-tty; sftp=read-write 2026-08-01 - never waits - - -",
+		"14 carol db1 root,deploy shell; exec; no-tty; sftp=read-write " + today + " - never waits; yours to revoke, an administrator's to keep - - -",
+		"15 erin db1 root,deploy shell; exec; no-tty; sftp=read-write 2026-08-01 - 1 hour ago keep carol 4712 on call",
+		"16 frank db1 root,deploy shell; exec; no-tty; sftp=read-write 2026-08-01 - never revoke ada 4713 -",
+		"17 group ops every target root sftp=read-only, Mon-Fri 08:00-18:00 Europe/Berlin, with a reason, approved by 1 of group leads 2026-08-01 - never gone, entry 4720 - - -",
 	}
 	var got []string
 	for line := range strings.Lines(shown.out) {
@@ -89,7 +90,7 @@ func TestReviewStart(t *testing.T) {
 	s.set(api.RouteReviews, []api.Review{})
 	m.run("review", "ls").want(t, exitOK, "there are no reviews that you may see")
 	s.set(api.RouteReviewEnd, autumn().Review)
-	m.run("review", "end", "4711").want(t, exitOK, "review 4711 ended: 1 kept, 1 revoked, 3 not answered, 1 gone by themselves")
+	m.run("review", "end", "4711").want(t, exitOK, "review 4711 ended: 1 kept, 1 revoked, 3 not answered, 1 gone by then")
 	for _, bad := range [][]string{
 		{"review"}, {"review", "start"}, {"review", "start", "--owner", "carol"}, {"review", "start", "--due", "30d"}, {"review", "start", "--owner", "Carol!", "--due", "30d"},
 		{"review", "start", "--owner", "carol", "--due", "soon"}, {"review", "start", "--owner", "carol", "--due", "1d", "--targets", "env="},

@@ -110,7 +110,7 @@ func (s State) answerable(u User, r Review, entry store.Index, answer store.Revi
 	case state == ReviewedRevoked:
 		return Grant{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("grant %d was revoked in this review already, which is final", entry), Hint: show}
 	case x.Gone != 0 || state == ReviewedGone:
-		return Grant{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("grant %d is gone by itself and needs no answer; what came in its place is not in this review", entry), Hint: show}
+		return Grant{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("grant %d is gone already and needs no answer; what came in its place is not in this review", entry), Hint: show}
 	case state == ReviewedKept && answer == store.AnswerKeep:
 		return Grant{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("grant %d is kept already", entry), Hint: show}
 	}

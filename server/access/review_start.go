@@ -32,7 +32,7 @@ func (c StartReview) decide(s State, now store.Millis) (Decision, error) {
 		return Decision{}, err
 	}
 	if c.Due <= now || c.Due-now > store.MaxReviewLife {
-		return Decision{}, &Refusal{Kind: Invalid, Message: "a review is due at a moment to come, in 366 days at most", Hint: "--due 30d"}
+		return Decision{}, &Refusal{Kind: Invalid, Message: "a review has to be due at a moment to come, and within 366 days", Hint: "--due 30d"}
 	}
 	if len(s.openReviews) >= MaxOpenReviews {
 		return Decision{}, &Refusal{Kind: Limited, Message: fmt.Sprintf("%d reviews wait for answers, and there are never more", len(s.openReviews)), Hint: "vaultpam review ls"}

@@ -58,7 +58,7 @@ func TestReviewWorlds(t *testing.T) {
 		base.signIn(&people[i]) // for as long as the setting says
 	}
 	ends, answers := map[store.ReviewEnd]int{}, map[bool]int{}
-	check(t, rounds(1_000, 100_000), func(t *rapid.T) {
+	check(t, rounds(500, 100_000), func(t *rapid.T) {
 		c := *base
 		c.TB, c.entries = t, nil
 		w := &reviewWorld{
