@@ -181,6 +181,14 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return v.User, v.Target
 	case *store.ChangeProposed:
 		return v.User, v.Target
+	case *store.ReviewStarted:
+		return v.Owner, 0
+	case *store.ReviewAnswered:
+		return v.User, v.Target
+	case *store.ReviewReminded:
+		return v.Owner, 0
+	case *store.ReviewEnded:
+		return v.Owner, 0
 	case *store.CertificateIssued:
 		return v.User, v.Target
 	case *store.SessionStarted:

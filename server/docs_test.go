@@ -39,7 +39,7 @@ Written from the table of routes by ` + "`go test ./server -run TestAPIReference
 
 JSON over HTTPS (TLS 1.3), on the address that ` + "`public.https`" + ` names. Clients recognise the server by the pin in their
 invitation, the SHA-256 hash of its certificate's SubjectPublicKeyInfo. The types of requests and answers, field by field, are
-in [types.go](../server/api/types.go), [signin.go](../server/api/signin.go) and [bot.go](../server/api/bot.go).
+in [types.go](../server/api/types.go), [signin.go](../server/api/signin.go), [bot.go](../server/api/bot.go) and [review.go](../server/api/review.go).
 
 ## Who is calling
 

@@ -230,6 +230,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.startNotices(ctx); err != nil {
 		return err
 	}
+	n.doReviews(ctx) // before anybody can use what was due to be revoked
 	doors, err := n.listen(ctx)
 	if err != nil {
 		return err
@@ -248,6 +249,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.endUnended(ctx) })
 	group.Go(func() error { return n.recoverRecordings(ctx) })
 	group.Go(func() error { return n.checkNightly(ctx) })
+	group.Go(func() error { return n.tendReviews(ctx) })
 	if n.notices != nil {
 		group.Go(func() error { return n.notices.Run(ctx) })
 	}

@@ -191,6 +191,8 @@ func (v *view) describe() {
 		v.lock()
 	case *store.RequestMade, *store.RequestApproved, *store.RequestDenied, *store.RequestWithdrawn, *store.ChangeProposed:
 		v.request()
+	case *store.ReviewStarted, *store.ReviewAnswered, *store.ReviewReminded, *store.ReviewEnded:
+		v.review()
 	case *store.CertificateIssued:
 		v.certificate(e)
 	case *store.SessionStarted, *store.SessionRefused, *store.SessionEnded:

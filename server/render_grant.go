@@ -19,14 +19,15 @@ func (v *view) grant() {
 		v.say("%s may log in to %s as %s%s%s", v.grantSubject(e), what, strings.Join(texts(e.Logins), ", "), forText(e.For), v.grantTerms(e))
 	case *store.GrantRemoved:
 		v.fields["grant"] = uint64(e.Grant)
-		whom, what := "", ""
-		if !e.User.IsZero() {
-			whom = " of " + v.r.handle(v.ctx, e.User)
+		v.say("grant %d%s was removed", e.Grant, v.grantOf(e.User, e.Target))
+		if e.Review == 0 {
+			return
 		}
-		if e.Target != 0 {
-			what = " for " + v.r.target(v.ctx, e.Target)
+		v.fields["review"] = uint64(e.Review)
+		v.say("grant %d%s was revoked in review %d", e.Grant, v.grantOf(e.User, e.Target), e.Review)
+		if v.e.Actor == (store.Actor{}) {
+			v.say("grant %d%s was revoked by review %d, in which nobody answered for it", e.Grant, v.grantOf(e.User, e.Target), e.Review)
 		}
-		v.say("grant %d%s%s was removed", e.Grant, whom, what)
 	}
 }
 

@@ -139,6 +139,18 @@ func (s *site) samples() []store.Event {
 		&store.ChangeProposed{User: user, Expires: until, Source: source, Join: &store.MemberAdded{Group: group, User: user}},
 		&store.ChangeProposed{User: user, Expires: until, Source: source, Leave: &store.MemberRemoved{Group: group, User: user}},
 		&store.ChangeProposed{User: user, Target: target, Expires: until, Source: source, Label: &store.TargetLabelled{Target: target, Labels: store.TargetLabels{}}},
+		&store.ReviewStarted{Owner: user, Due: until, Revokes: true, Grants: []store.Index{grant, grant + 2}, Title: s.opened(store.UserID{}, store.FieldReview, "autumn"),
+			Targets: selector, Group: group, User: bot},
+		&store.ReviewStarted{Owner: user, Due: until, Grants: []store.Index{grant}},
+		&store.ReviewAnswered{User: user, Target: target, Review: 40, Grant: grant, Answer: store.AnswerKeep},
+		&store.ReviewAnswered{Review: 40, Grant: grant, Answer: store.AnswerRevoke, Comment: s.opened(store.UserID{}, store.FieldComment, "he left")},
+		&store.GrantRemoved{User: user, Target: target, Grant: grant, Review: 40},
+		&store.ReviewReminded{Owner: user, Review: 40},
+		&store.ReviewEnded{Owner: user, Review: 1, Why: store.ReviewDue, Kept: 3, Revoked: 1, Unanswered: 2, Gone: 1}, // an entry that is no review
+		&store.ReviewEnded{Owner: user, Review: 40, Why: store.ReviewAnsweredAll, Kept: 3},
+		&store.SessionStarted{
+			Session: session, User: user, Target: target, Login: "root", Certificate: parent, Grant: grant, Way: store.WayProxy, Source: source, Also: []store.Index{grant + 2},
+		},
 	}
 }
 

@@ -16,6 +16,9 @@ func (v *view) session() {
 	case *store.SessionStarted:
 		v.fields["session"], v.fields["login"], v.fields["way"] = e.Session.String(), string(e.Login), string(e.Way)
 		v.fields["certificate"], v.fields["grant"], v.fields["ends"] = uint64(e.Certificate), uint64(e.Grant), stamp(e.Ends)
+		if len(e.Also) > 0 {
+			v.fields["also"] = e.Also
+		}
 		if e.Errand != "" {
 			v.fields["errand"] = string(e.Errand)
 			v.say("the server opened a session as %s@%s to %s it", e.Login, v.r.target(v.ctx, e.Target), e.Errand)

@@ -105,6 +105,14 @@ func checkEvent(e Event) error {
 		return check(want{!e.User.IsZero() && e.Request != 0, "a user's request"}, want{e.Comment != Commitment{}, "a comment"})
 	case *RequestWithdrawn:
 		return check(want{!e.User.IsZero() && e.Request != 0, "a user's request"})
+	case *ReviewStarted:
+		return e.check()
+	case *ReviewAnswered:
+		return e.check()
+	case *ReviewReminded:
+		return check(want{!e.Owner.IsZero() && e.Review != 0, "an owner's review"})
+	case *ReviewEnded:
+		return e.check()
 	case *ChangeProposed:
 		return e.check()
 	case *CertificateIssued:
@@ -125,7 +133,8 @@ func checkEvent(e Event) error {
 		return errors.Join(err, check(want{e.Way.valid(), "a known way in"}, want{!e.Session.IsZero(), "a session"},
 			want{errand == e.User.IsZero(), "a user, but for an errand"},
 			want{(e.Certificate == 0) == errand && (e.Grant == 0) == errand, "a certificate and a grant, but for an errand"},
-			want{errand == (e.Errand != "") && (!errand || e.Errand.valid()), "a known errand"}))
+			want{errand == (e.Errand != "") && (!errand || e.Errand.valid()), "a known errand"},
+			want{len(e.Also) <= MaxAlso && (!errand || len(e.Also) == 0), "at most 100 other grants, and none of an errand"}))
 	case *SessionRefused:
 		var err error
 		if e.Login != "" {

@@ -31,7 +31,7 @@ const (
 	// subject.
 	FieldSSO Field = "sso"
 	// FieldReason and FieldTicket are what somebody gave with a request, FieldComment
-	// what an approver answered.
+	// what somebody answered, to a request or in a review.
 	FieldReason  Field = "reason"
 	FieldTicket  Field = "ticket"
 	FieldComment Field = "comment"
@@ -39,6 +39,8 @@ const (
 	FieldDoors Field = "doors"
 	// FieldLock is why somebody locked something, or took the lock away.
 	FieldLock Field = "lock"
+	// FieldReview is what whoever started a review calls it.
+	FieldReview Field = "review"
 )
 
 // An Opening is the text and the salt behind a commitment. It is kept in the

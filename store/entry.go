@@ -296,6 +296,14 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(RequestWithdrawn), nil
 	case TypeChangeProposed:
 		return new(ChangeProposed), nil
+	case TypeReviewStarted:
+		return new(ReviewStarted), nil
+	case TypeReviewAnswered:
+		return new(ReviewAnswered), nil
+	case TypeReviewReminded:
+		return new(ReviewReminded), nil
+	case TypeReviewEnded:
+		return new(ReviewEnded), nil
 	case TypeCertificateIssued:
 		return new(CertificateIssued), nil
 	case TypeSessionStarted:

@@ -55,6 +55,10 @@ const (
 	TypeRequestDenied     EventType = "request.denied"
 	TypeRequestWithdrawn  EventType = "request.withdrawn"
 	TypeChangeProposed    EventType = "change.proposed"
+	TypeReviewStarted     EventType = "review.started"
+	TypeReviewAnswered    EventType = "review.answered"
+	TypeReviewReminded    EventType = "review.reminded"
+	TypeReviewEnded       EventType = "review.ended"
 	TypeCertificateIssued EventType = "certificate.issued"
 	TypeSessionStarted    EventType = "session.started"
 	TypeSessionRefused    EventType = "session.refused"
@@ -238,11 +242,13 @@ type TargetReopened struct {
 }
 
 // GrantRemoved takes a grant or a guardrail back before its end. User and Target
-// are those of the grant, zero where it has none.
+// are those of the grant, zero where it has none. Review is the review that revoked
+// it, by an answer or for want of one.
 type GrantRemoved struct {
 	User   UserID `cbor:"1,keyasint"`
 	Target Index  `cbor:"2,keyasint"`
 	Grant  Index  `cbor:"3,keyasint"`
+	Review Index  `cbor:"4,keyasint,omitempty"`
 }
 
 // CertificateIssued is durable before the certificate is signed. TBS is the
@@ -267,7 +273,8 @@ type CertificateIssued struct {
 // Grant are the indexes of the entries that allowed it, Ends the moment at which
 // the relay will end it. A session that the server opened for an errand of its
 // own has no user, certificate and grant; its entry's actor is who wanted it.
-// Touched is when its person had last touched a passkey, 0 for never.
+// Touched is when its person had last touched a passkey, 0 for never. Also are the
+// other grants that allowed it, the first MaxAlso of them.
 type SessionStarted struct {
 	Session     SessionID  `cbor:"1,keyasint"`
 	User        UserID     `cbor:"2,keyasint"`
@@ -280,7 +287,11 @@ type SessionStarted struct {
 	Ends        Millis     `cbor:"9,keyasint,omitempty"`
 	Errand      Errand     `cbor:"10,keyasint,omitempty"`
 	Touched     Millis     `cbor:"11,keyasint,omitempty"`
+	Also        []Index    `cbor:"12,keyasint,omitempty"`
 }
+
+// MaxAlso bounds the grants that a SessionStarted names beside the first.
+const MaxAlso = 100
 
 // SessionRefused says that a signed-in user asked for a session and why it did
 // not start. Target is 0 where no registered target was named. Repetitions

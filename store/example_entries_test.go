@@ -129,6 +129,17 @@ func examples() []*store.Entry {
 		&store.ChangeProposed{User: user, Expires: 1_700_000_000_000, Source: commitment, Join: &store.MemberAdded{Group: 30, User: user}},
 		&store.ChangeProposed{User: user, Expires: 1_700_000_000_000, Source: commitment, Leave: &store.MemberRemoved{Group: 30, User: user}},
 		&store.ChangeProposed{User: user, Target: 9, Expires: 1_700_000_000_000, Source: commitment, Label: &store.TargetLabelled{Target: 9, Labels: store.TargetLabels{}}},
+
+		&store.ReviewStarted{Owner: user, Due: 1_700_002_592_000, Revokes: true, Grants: []store.Index{11, 13, 4711}, Title: commitment,
+			Targets: must(store.ParseSelector("env=prod")), Group: 60, User: user},
+		&store.ReviewStarted{Owner: user, Due: 1_700_002_592_000, Grants: []store.Index{11}},
+		&store.ReviewAnswered{User: user, Target: 9, Review: 80, Grant: 11, Answer: store.AnswerKeep},
+		&store.ReviewAnswered{User: user, Target: 9, Review: 80, Grant: 13, Answer: store.AnswerRevoke, Comment: commitment},
+		&store.GrantRemoved{User: user, Target: 9, Grant: 13, Review: 80},
+		&store.ReviewReminded{Owner: user, Review: 80},
+		&store.ReviewEnded{Owner: user, Review: 80, Why: store.ReviewDue, Kept: 1, Revoked: 2, Unanswered: 3, Gone: 4},
+		&store.SessionStarted{Session: session, User: user, Target: 9, Login: "root", Certificate: 13, Grant: 11, Way: store.WayProxy, Source: commitment,
+			Also: []store.Index{12, 40}},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -83,6 +83,14 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.User, r.Target = v.User, v.Target
 	case *ChangeProposed:
 		r.User, r.Target = v.User, v.Target
+	case *ReviewStarted:
+		r.User = v.Owner
+	case *ReviewAnswered:
+		r.User, r.Target = v.User, v.Target
+	case *ReviewReminded:
+		r.User = v.Owner
+	case *ReviewEnded:
+		r.User = v.Owner
 	case *CertificateIssued:
 		r.User, r.Target = v.User, v.Target
 	case *SessionStarted:

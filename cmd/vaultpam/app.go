@@ -48,7 +48,7 @@ connects to the one you pick.`,
 		a.enrollCommand(), a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.confirmCommand(), a.factorCommand(), a.recoveryCommand(),
 		a.certCommand(), a.botCommand(), a.configCommand(), a.proxyCommand(), a.targetsCommand(), a.explainCommand(),
 		a.requestCommand(), a.requestsCommand(), a.approveCommand(), a.denyCommand(), a.withdrawCommand(),
-		a.auditCommand(), a.playCommand(), a.adminCommand(), a.lockCommand(), a.unlockCommand(), a.versionCommand(),
+		a.reviewCommand(), a.auditCommand(), a.playCommand(), a.adminCommand(), a.lockCommand(), a.unlockCommand(), a.versionCommand(),
 		exitCodesTopic(),
 	)
 	root.SetHelpCommand(helpCommand())

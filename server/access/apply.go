@@ -137,6 +137,14 @@ func (a *applier) apply() error {
 		return a.requestEnded(e.Request, e.User, e.Target, RequestWithdrawn)
 	case *store.ChangeProposed:
 		return a.changeProposed(e)
+	case *store.ReviewStarted:
+		return a.reviewStarted(e)
+	case *store.ReviewAnswered:
+		return a.reviewAnswered(e)
+	case *store.ReviewReminded:
+		return a.reviewReminded(e)
+	case *store.ReviewEnded:
+		return a.reviewEnded(e)
 	case *store.CertificateIssued:
 		a.certificateIssued(e)
 	case *store.SessionStarted:
@@ -485,12 +493,14 @@ func (a *applier) grantRemoved(e *store.GrantRemoved) error {
 	}
 	g, _ := a.grants.get(k)
 	a.dropGrant(g)
-	for other := range a.Grants() {
-		if other.Base == g.Entry {
-			a.dropGrant(other)
+	if g.requested() { // nothing else is what a request was fulfilled by
+		for other := range a.Grants() {
+			if other.Base == g.Entry {
+				a.dropGrant(other)
+			}
 		}
 	}
-	return nil
+	return a.revokedBy(e.Review, g.Entry)
 }
 
 func (a *applier) sessionStarted(e *store.SessionStarted) error {
@@ -501,6 +511,7 @@ func (a *applier) sessionStarted(e *store.SessionStarted) error {
 		ID: e.Session, Entry: a.entry.Index, User: e.User, Target: e.Target, Login: e.Login,
 		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate, Touched: e.Touched, Errand: e.Errand,
 	})
+	a.grantsUsed(e)
 	return a.errandStarted(e)
 }
 
@@ -547,6 +558,7 @@ func (a *applier) endSignIn(entry store.Index) {
 }
 
 func (a *applier) dropGrant(g Grant) {
+	a.leaveReviews(g)
 	a.grants = a.grants.drop(g.key())
 	a.grantKeys = a.grantKeys.drop(g.Entry)
 }

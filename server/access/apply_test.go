@@ -27,6 +27,8 @@ func TestApplyRefuses(t *testing.T) {
 	begun := c.state.Next() - 1
 	group := c.group("dba", p)
 	c.lock(access.Lockable{Target: "db1"})
+	c.do(access.StartReview{By: local, Owner: "bob", Due: c.at() + 3_600_000, Revokes: true})
+	review := c.state.Next() - 1
 	next, now := c.state.Next(), c.state.Time()
 	fine := &store.RulesActivated{Rules: access.Rules}
 	for name, e := range map[string]*store.Entry{
@@ -76,6 +78,14 @@ func TestApplyRefuses(t *testing.T) {
 		"the end of no request":    {Index: next, Time: now, Event: &store.RequestDenied{User: p.id, Target: target, Request: grant}},
 		"no request taken back":    {Index: next, Time: now, Event: &store.RequestWithdrawn{User: p.id, Target: target, Request: grant}},
 		"a grant for no request":   {Index: next, Time: now, Event: &store.GrantAdded{User: p.id, Target: target, Logins: []store.Login{"root"}, Request: 1, Base: grant}},
+		"a review of nobody":       {Index: next, Time: now, Event: &store.ReviewStarted{Owner: store.UserID{1}, Due: now + 1, Grants: []store.Index{grant}}},
+		"a review of no grant":     {Index: next, Time: now, Event: &store.ReviewStarted{Owner: p.id, Due: now + 1, Grants: []store.Index{target}}},
+		"an answer in no review":   {Index: next, Time: now, Event: &store.ReviewAnswered{Review: grant, Grant: grant, Answer: store.AnswerKeep}},
+		"an answer for no grant":   {Index: next, Time: now, Event: &store.ReviewAnswered{Review: review, Grant: target, Answer: store.AnswerKeep}},
+		"revoked by no review":     {Index: next, Time: now, Event: &store.GrantRemoved{Grant: grant, Review: grant}},
+		"revoked without answer":   {Index: next, Time: now, Event: &store.GrantRemoved{Grant: grant, Review: review}},
+		"a reminder of no review":  {Index: next, Time: now, Event: &store.ReviewReminded{Owner: p.id, Review: grant}},
+		"the end of no review":     {Index: next, Time: now, Event: &store.ReviewEnded{Owner: p.id, Review: grant, Why: store.ReviewDue}},
 		"nothing before the birth": {Index: 0, Time: now, Event: fine},
 	} {
 		s := c.state

@@ -76,7 +76,8 @@ type Caller struct {
 	Key   store.ClientKey
 	Local bool
 	// Timetable is the server itself, by its own timetable. It may look at
-	// targets and counts for nothing else.
+	// targets, remind of reviews and end those that are due, and counts for nothing
+	// else.
 	Timetable bool
 }
 

@@ -24,6 +24,7 @@ type Grant struct {
 	Conditions store.Conditions
 	Request    store.Index // it answers, or 0
 	Base       store.Index // whose conditions the request fulfilled, or 0
+	Last       LastUse     `cbor:",omitzero"` // of most grants in a snapshot there is none
 }
 
 // NewGrant returns the grant that an entry gave.

@@ -279,8 +279,18 @@ func (m *model) judgeGrant(e *store.Entry, bad func(string)) {
 		}
 		if st := m.standing(v.User, v.Touched, e.Time, v.Target, v.Login, e.Time); len(st.uses) == 0 || !slices.Contains(st.grants, v.Grant) {
 			bad("without a grant, or its touch")
+		} else if by := append([]store.Index{v.Grant}, v.Also...); !sameGrants(by, st.grants) {
+			bad(fmt.Sprintf("by the grants %v, and it is allowed by %v", by, st.grants))
 		}
 	}
+}
+
+// sameGrants reports whether two lists are of the same grants, each once.
+func sameGrants(a, b []store.Index) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b) && len(slices.Compact(a)) == len(b)
 }
 
 // reach is every grant that is about a user and some login, whenever, and of some

@@ -44,7 +44,7 @@ func (c StartSession) decide(s State, now store.Millis) (Decision, error) {
 		Actor: store.Actor{User: c.User},
 		Events: []store.Event{&store.SessionStarted{
 			Session: c.Session, User: c.User, Target: t.Entry, Login: c.Login, Certificate: c.Certificate,
-			Grant: g.Entry, Way: c.Way, Source: source.Commit(), Ends: ends(st.Grants, now), Touched: x.Touched,
+			Grant: g.Entry, Way: c.Way, Source: source.Commit(), Ends: ends(st.Grants, now), Touched: x.Touched, Also: st.others(g),
 		}},
 		Openings: []store.Opening{source},
 	}, nil

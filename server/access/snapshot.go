@@ -42,6 +42,8 @@ type snapshot struct {
 	Pending     PendingRecovery
 	Locks       []Lock
 	Requests    []Request
+	Reviews     []Review
+	Reviewed    []Reviewed
 }
 
 type pair[K, V any] struct {
@@ -133,6 +135,12 @@ func (s State) Snapshot() ([]byte, error) {
 	}
 	for _, v := range s.requests.all() {
 		x.Requests = append(x.Requests, v)
+	}
+	for _, v := range s.reviews.all() {
+		x.Reviews = append(x.Reviews, v)
+	}
+	for _, v := range s.reviewed.all() {
+		x.Reviewed = append(x.Reviewed, v)
 	}
 	enc, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
@@ -235,6 +243,15 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	})
 	for _, r := range x.Requests {
 		s.requests = s.requests.set(r.Entry, r)
+	}
+	for _, r := range x.Reviews {
+		s.reviews = s.reviews.set(r.Entry, r)
+		if r.Ended == 0 {
+			s.openReviews = append(s.openReviews, r.Entry)
+		}
+	}
+	for _, v := range x.Reviewed {
+		s.reviewed = s.reviewed.set(reviewKey{v.Review, v.Grant}, v)
 	}
 	for _, v := range x.Sessions {
 		s.sessions = s.sessions.set(v.ID, v)

@@ -162,6 +162,17 @@ func (st Standing) longest() Grant {
 	})
 }
 
+// others are the grants that allow it beside one of them.
+func (st Standing) others(than Grant) []store.Index {
+	var all []store.Index
+	for _, g := range st.Grants {
+		if g.Entry != than.Entry && len(all) < store.MaxAlso {
+			all = append(all, g.Entry)
+		}
+	}
+	return all
+}
+
 // refusal says why a user may not log in, in the order of what is nearest.
 func (st Standing) refusal(u User, name store.TargetName, login store.Login) *Refusal {
 	const ask = "ask an administrator for a grant"

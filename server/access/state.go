@@ -45,10 +45,14 @@ type State struct {
 	grants      table[grantKey, Grant]
 	grantKeys   table[store.Index, grantKey]
 	requests    table[store.Index, Request]
+	reviews     table[store.Index, Review]
+	reviewed    table[reviewKey, Reviewed]      // of those that have not ended
 	sessions    table[store.SessionID, Session] // those that have not ended
 	refusals    table[refusal, store.Millis]    // of the last minute
 	locks       table[lockKey, Lock]
 	lockKeys    table[store.Index, lockKey] // by the lock's entry
+
+	openReviews []store.Index // those that have not ended, oldest first
 
 	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
 }
@@ -264,6 +268,8 @@ func New() State {
 		grants:      newTable[grantKey, Grant](compareGrantKeys),
 		grantKeys:   ordered[store.Index, grantKey](),
 		requests:    ordered[store.Index, Request](),
+		reviews:     ordered[store.Index, Review](),
+		reviewed:    newTable[reviewKey, Reviewed](compareReviewKeys),
 		sessions:    byID[store.SessionID, Session](),
 		refusals:    newTable[refusal, store.Millis](compareRefusals),
 		locks:       newTable[lockKey, Lock](compareLockKeys),

@@ -110,6 +110,12 @@ var (
 	RouteRequestApprove  = Route{"POST", "/v1/requests/{id}/approve", WhoAnswerer, "a page on which to approve it; or by a code"} // AnswerRequest → ConfirmResponse
 	RouteRequestDeny     = Route{"POST", "/v1/requests/{id}/deny", WhoAnswerer, "deny it"}                                        // AnswerRequest → Empty
 
+	RouteReviews      = Route{"GET", "/v1/reviews", WhoSignedIn, "the reviews that the caller may see"}                                     // → []Review
+	RouteReviewStart  = Route{"POST", "/v1/reviews", WhoAdministrator, "ask somebody whether standing grants are still wanted"}             // StartReviewRequest → Review
+	RouteReview       = Route{"GET", "/v1/reviews/{id}", WhoSignedIn, "one of them, with its grants; its owner, or auditor, administrator"} // → ReviewDetail
+	RouteReviewAnswer = Route{"POST", "/v1/reviews/{id}/answer", WhoSignedIn, "keep or revoke grants; its owner, or administrator"}         // ReviewAnswerRequest → Review
+	RouteReviewEnd    = Route{"POST", "/v1/reviews/{id}/end", WhoSignedIn, "end one; its owner, or administrator"}                          // → Review
+
 	RouteAdminRecovery     = Route{"GET", "/v1/admin/recovery", WhoReader, "which recovery of an administrator is under way"} // → AdminRecovery
 	RouteAdminRecoveryStop = Route{"DELETE", "/v1/admin/recovery", WhoAdministrator, "stop it"}                               // → Empty
 
@@ -142,6 +148,7 @@ func Routes() []Route {
 		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove, RouteAccess,
 		RouteLocks, RouteLock, RouteUnlock,
 		RouteContact, RouteRequests, RouteRequestMake, RouteRequest, RouteRequestWait, RouteRequestWithdraw, RouteRequestApprove, RouteRequestDeny,
+		RouteReviews, RouteReviewStart, RouteReview, RouteReviewAnswer, RouteReviewEnd,
 		RouteAdminRecovery, RouteAdminRecoveryStop,
 		RouteBotChallenge, RouteBotSignIn, RouteBotJoin,
 		RouteBots, RouteBotAdd, RouteBotRemove, RouteBotToken, RouteBotKeyAdd, RouteBotKeyRemove,

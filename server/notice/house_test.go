@@ -134,17 +134,18 @@ func (f *faulty) onWrite(fail func([]store.SideWrite) error) {
 // A house is a ledger and the notices that follow it.
 type house struct {
 	testing.TB
-	dir     string
-	config  ledger.Config
-	key     []byte
-	clock   *clock
-	log     *scroll
-	backend *faulty
-	ledger  *ledger.Ledger
-	mail    *notice.Mail
-	hook    *notice.Hook
-	notices *notice.Notices
-	stop    func() // ends Run
+	dir      string
+	config   ledger.Config
+	key      []byte
+	clock    *clock
+	calendar *clock // the ledger's
+	log      *scroll
+	backend  *faulty
+	ledger   *ledger.Ledger
+	mail     *notice.Mail
+	hook     *notice.Hook
+	notices  *notice.Notices
+	stop     func() // ends Run
 }
 
 // build begins a ledger, which alice administers.
@@ -160,7 +161,8 @@ func build(t testing.TB) *house {
 // buildWith is build with keys that somebody else knows too.
 func buildWith(t testing.TB, c ledger.Config) *house {
 	t.Helper()
-	h := &house{TB: t, dir: t.TempDir(), key: random(32), clock: &clock{}, log: &scroll{}, config: c}
+	h := &house{TB: t, dir: t.TempDir(), key: random(32), clock: &clock{}, calendar: &clock{}, log: &scroll{}, config: c}
+	h.config.Now = h.calendar.now
 	b, err := bolt.Create(h.path())
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,9 @@ const (
 	RequestDenied    Kind = "request.denied"
 	ChangeProposed   Kind = "change.proposed"
 	AdminAdded       Kind = "administrator.added"
+	ReviewStarted    Kind = "review.started"
+	ReviewDue        Kind = "review.due"
+	ReviewEnded      Kind = "review.ended"
 )
 
 // A rule says what becomes of the entries of a type: whom a notice of the kind
@@ -62,6 +65,9 @@ func rules() []rule {
 		{RequestDenied, store.TypeRequestDenied, thePerson, (*page).requestDenied},
 		{ChangeProposed, store.TypeChangeProposed, otherAdministrators, (*page).changeProposed},
 		{AdminAdded, store.TypeUserAdded, otherAdministrators, (*page).administratorAdded},
+		{ReviewStarted, store.TypeReviewStarted, thePerson, (*page).reviewStarted},
+		{ReviewDue, store.TypeReviewReminded, thePerson, (*page).reviewDue},
+		{ReviewEnded, store.TypeReviewEnded, administrators, (*page).reviewEnded},
 	}
 }
 

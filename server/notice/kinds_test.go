@@ -221,8 +221,13 @@ func TestKinds(t *testing.T) {
 		t.Error("a mail says why somebody was locked")
 	}
 
+	h.reviews(func(kind notice.Kind) { expect(kind, "bob", "bob@example.eu") }, func(kind notice.Kind) { expect(kind, "bob", administrators...) })
+	if bytes.Contains(text.Bytes(), []byte("the autumn one")) {
+		t.Error("a title leaves the server")
+	}
+
 	for _, kind := range []notice.Kind{
-		notice.RequestMade, notice.RequestApproved, notice.RequestDenied, notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
+		notice.ReviewStarted, notice.ReviewDue, notice.ReviewEnded, notice.RequestMade, notice.RequestApproved, notice.RequestDenied, notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
 		notice.RecoveryBegun, notice.RecoveryStopped, notice.Locked, notice.ChangeProposed, notice.AdminAdded,
 	} {
 		if !heard[kind] {
@@ -230,6 +235,35 @@ func TestKinds(t *testing.T) {
 		}
 	}
 	compare(t, golden, text.Bytes())
+}
+
+// reviews runs some: bob hears of their beginning and is reminded, administrators
+// hear of what has no answer in the end, and of what has them all nobody hears more.
+func (h *house) reviews(owner, administrators func(notice.Kind)) {
+	h.Helper()
+	by, week := access.Caller{Timetable: true}, store.Millis(7*24*time.Hour/time.Millisecond)
+	for _, revokes := range []bool{false, true} {
+		review := h.index()
+		h.do(access.StartReview{
+			By: local, Owner: "bob", Due: store.At(h.calendar.now()) + week, Revokes: revokes, Title: "the autumn one", Salt: random32(),
+		})
+		owner(notice.ReviewStarted)
+		h.calendar.turn(4 * 24 * time.Hour)
+		h.do(access.RemindReview{By: by, Review: review})
+		owner(notice.ReviewDue)
+		h.calendar.turn(access.ReviewReminder)
+		h.do(access.EndReview{By: by, Review: review})
+		administrators(notice.ReviewEnded)
+	}
+	h.do(access.AddGrant{By: local, User: "dan", Target: "db1", Logins: []string{"root"}})
+	grant, review := h.index()-1, h.index()
+	h.do(access.StartReview{By: local, Owner: "bob", Due: store.At(h.calendar.now()) + week})
+	owner(notice.ReviewStarted)
+	bob, _ := h.ledger.State().UserByHandle("bob")
+	in := store.Hash(random32())
+	h.do(access.SignInWithTOTP{User: bob.ID, Step: 6000, Holder: holder(in, "192.0.2.7")})
+	h.do(access.AnswerReview{By: caller(in), Review: review, Grants: []store.Index{grant}, Answer: store.AnswerKeep})
+	h.do(access.EndReview{By: caller(in), Review: review})
 }
 
 // TestRecoveryWithoutPause: of the two notices at once, and the invitation.
