@@ -123,6 +123,12 @@ func examples() []*store.Entry {
 		&store.RequestApproved{User: user, Target: 9, Request: 60, SignIn: 44, Factor: 5, Kind: store.FactorTOTP, Step: 56_666_670},
 		&store.RequestDenied{User: user, Target: 9, Request: 60, Comment: commitment},
 		&store.RequestWithdrawn{User: user, Target: 9, Request: 60},
+		&store.CertificateIssued{
+			Kind: store.CertificateTarget, User: user, TBS: hash, Expires: 1_700_000_300_000, Rules: 1, SignIn: 6,
+			Target: 9, Login: "root", Direct: true, Grant: 11, Source: commitment,
+		},
+		&store.TargetRenamed{Target: 9, Name: "db2.prod"},
+		&store.SessionRefused{User: user, Target: 9, Login: "root", Reason: store.RefusedDirect},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

@@ -111,6 +111,8 @@ func (a *applier) apply() error {
 		return a.targetAdded(e)
 	case *store.TargetRemoved:
 		return a.targetRemoved(e)
+	case *store.TargetRenamed:
+		return a.targetRenamed(e)
 	case *store.TargetLabelled:
 		return a.targetLabelled(e)
 	case *store.TargetChecked:
@@ -376,9 +378,13 @@ func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
 	return a.used(e.User, e.Factor, e.Step, e.Counter)
 }
 
-// certificateIssued takes in that a sign-in session is being used, and what a
-// session opens its target with.
+// certificateIssued takes in that a sign-in session is being used, what a session
+// opens its target with, and until when the target's name opens it.
 func (a *applier) certificateIssued(e *store.CertificateIssued) {
+	if t, ok := a.targets.get(e.Target); ok && t.Certified < e.Expires {
+		t.Certified = e.Expires
+		a.targets = a.targets.set(t.Entry, t)
+	}
 	if x, ok := a.sessions.get(e.Session); ok && e.Kind == store.CertificateTarget {
 		x.Certificates = append(slices.Clip(x.Certificates), a.entry.Index)
 		a.sessions = a.sessions.set(x.ID, x)
@@ -422,6 +428,7 @@ func (a *applier) targetAdded(e *store.TargetAdded) error {
 		Entry: a.entry.Index, Name: e.Name, Address: e.Address, HostKeys: e.HostKeys, Logins: e.Logins, Egress: e.Egress,
 	})
 	a.names = a.names.set(e.Name, a.entry.Index)
+	a.formers = a.formers.drop(e.Name)
 	return nil
 }
 
@@ -447,6 +454,8 @@ func (a *applier) targetRemoved(e *store.TargetRemoved) error {
 	}
 	a.dropLock(lockKey{target: t.Entry})
 	a.names = a.names.drop(t.Name)
+	a.formers = a.formers.set(t.Name, former{Name: t.Name, Target: t.Entry, Until: t.Certified, HostKeys: t.HostKeys})
+	a.release(t)
 	a.targets = a.targets.drop(t.Entry)
 	return nil
 }

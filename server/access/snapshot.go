@@ -14,7 +14,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 11
+const FoldVersion = 12
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -42,6 +42,7 @@ type snapshot struct {
 	Pending     PendingRecovery
 	Locks       []Lock
 	Requests    []Request
+	Formers     []former
 }
 
 type pair[K, V any] struct {
@@ -117,6 +118,9 @@ func (s State) Snapshot() ([]byte, error) {
 	}
 	for _, v := range s.targets.all() {
 		x.Targets = append(x.Targets, v)
+	}
+	for _, f := range s.formers.all() {
+		x.Formers = append(x.Formers, f)
 	}
 	for _, v := range s.grants.all() {
 		x.Grants = append(x.Grants, v)
@@ -217,6 +221,9 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	for _, t := range x.Targets {
 		s.targets = s.targets.set(t.Entry, t)
 		s.names = s.names.set(t.Name, t.Entry)
+	}
+	for _, f := range x.Formers {
+		s.formers = s.formers.set(f.Name, f)
 	}
 	s.grants = filled(compareGrantKeys, func(yield func(grantKey, Grant) bool) {
 		for _, g := range x.Grants {
