@@ -24,7 +24,7 @@ func (v *view) grant() {
 			whom = " of " + v.r.handle(v.ctx, e.User)
 		}
 		if e.Target != 0 {
-			what = " for " + v.r.target(v.ctx, e.Target)
+			what = " for " + v.target(e.Target)
 		}
 		v.say("grant %d%s%s was removed", e.Grant, whom, what)
 	}
@@ -75,7 +75,7 @@ func (v *view) grantSubject(e *store.GrantAdded) string {
 func (v *view) grantTargets(e *store.GrantAdded) string {
 	switch {
 	case e.Target != 0:
-		return v.r.target(v.ctx, e.Target)
+		return v.target(e.Target)
 	case e.Targets.All():
 		return "every target"
 	}

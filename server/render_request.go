@@ -46,7 +46,7 @@ func (v *view) requestMade(e *store.RequestMade) {
 	if data, err := v.e.Encode(); err == nil {
 		v.fields["hash"] = fmt.Sprintf("%x", store.RequestHash(data))
 	}
-	v.say("%s requests to log in to %s as %s%s for %s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target), e.Login, forText(e.For), e.Lasts.Length())
+	v.say("%s requests to log in to %s as %s%s for %s", v.r.handle(v.ctx, e.User), v.target(e.Target), e.Login, forText(e.For), e.Lasts.Length())
 }
 
 func (v *view) comment(c store.Commitment) {

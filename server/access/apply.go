@@ -379,9 +379,10 @@ func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
 }
 
 // certificateIssued takes in that a sign-in session is being used, what a session
-// opens its target with, and until when the target's name opens it.
+// opens its target with, and until when somebody's own key opens a target by its
+// name. That of a session never leaves the relay.
 func (a *applier) certificateIssued(e *store.CertificateIssued) {
-	if t, ok := a.targets.get(e.Target); ok && t.Certified < e.Expires {
+	if t, ok := a.targets.get(e.Target); ok && e.Direct && t.Certified < e.Expires {
 		t.Certified = e.Expires
 		a.targets = a.targets.set(t.Entry, t)
 	}

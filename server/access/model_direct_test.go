@@ -41,7 +41,7 @@ func (m *model) seeNames(e *store.Entry) {
 			return n.target == v.Target && n.name != m.targets[v.Target].Name
 		})
 	case *store.CertificateIssued:
-		if t := m.targets[v.Target]; t != nil {
+		if t := m.targets[v.Target]; t != nil && v.Direct {
 			m.made = append(m.made, modelName{name: t.Name, target: v.Target, keys: modelKeys(t), until: v.Expires})
 		}
 	}

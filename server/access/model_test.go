@@ -103,7 +103,7 @@ func newModel(c *company) *model {
 		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
 		locks: map[store.Index]*store.LockAdded{}, onward: map[store.SessionID][]store.Serial{}, invited: map[store.Hash]store.UserID{},
 		looks: map[store.Index]store.SessionID{},
-		life: 10 * 3_600_000, idle: 4 * 3_600_000, botLife: 3_600_000,
+		life:  10 * 3_600_000, idle: 4 * 3_600_000, botLife: 3_600_000,
 	}
 	for _, e := range c.entries {
 		m.see(e)

@@ -11,14 +11,14 @@ import (
 )
 
 // A former is a name that a target had. A host answers to the name that it was set
-// up for, and a certificate to the one that it was made for: until both are over, the
-// name is no other host's.
+// up for, and a direct certificate opens the host of its name: until both are over,
+// the name is no other host's.
 type former struct {
 	Name store.TargetName
 	// Target has another name now, and nobody has seen its host answer to that; 0
 	// where it was seen, or the target was removed.
 	Target store.Index
-	// Until is when the last certificate for the name ends.
+	// Until is when the last direct certificate for the name ends.
 	Until store.Millis
 	// HostKeys are those of the host that had it.
 	HostKeys [][]byte

@@ -196,7 +196,7 @@ type Target struct {
 	Egress   string
 	Labels   store.TargetLabels
 	Labelled store.Index // the entry that gave them, or 0
-	// Certified is when the last certificate for it ends, or has ended.
+	// Certified is when the last direct certificate for it ends, or has ended.
 	Certified store.Millis
 
 	Errand store.SessionID // the server's last session on it, or zero
