@@ -14,8 +14,9 @@ Its host answers to the name that it was set up for. Until it is set up for the 
 one nobody gets in by VaultPAM. A host whose other doors are shut is set up first,
 through the relay: vaultpamd target setup NEW | ssh root@NAME.pam sh.
 
-The old name is free for another target when a look has seen that the host answers
-to the new one, and no direct certificate for the old one is good any more.`,
+The old name is free for another target when a session or a look has shown that the
+host answers to the new one, and no direct certificate for the old one is good any
+more.`,
 		Example: "  vaultpam admin target rename db1 db1.prod",
 		Args:    wantArgs("NAME", "NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error {

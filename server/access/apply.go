@@ -456,7 +456,7 @@ func (a *applier) targetRemoved(e *store.TargetRemoved) error {
 	a.dropLock(lockKey{target: t.Entry})
 	a.names = a.names.drop(t.Name)
 	a.formers = a.formers.set(t.Name, former{Name: t.Name, Target: t.Entry, Until: t.Certified, HostKeys: t.HostKeys})
-	a.release(t)
+	a.release(t.Entry, a.entry.Index)
 	a.targets = a.targets.drop(t.Entry)
 	return nil
 }
@@ -525,6 +525,7 @@ func (a *applier) sessionEnded(e *store.SessionEnded) error {
 		return errors.New("no such session is open")
 	}
 	a.sessions = a.sessions.drop(e.Session)
+	a.letIn(x, e)
 	a.errandEnded(x)
 	return nil
 }

@@ -97,7 +97,7 @@ func (w *world) command() access.Command {
 		return c
 	case 28, 29:
 		return access.CreateRecoveryCodes{By: w.caller(), Codes: w.hash(), Step: w.stepOf()}
-	case 30, 62:
+	case 30, 62, 63, 69, 75:
 		return access.RenewFactor{By: w.caller(), Invite: w.invite()}
 	case 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41:
 		return w.factorCommand()

@@ -28,22 +28,32 @@ func (m *model) seeNames(e *store.Entry) {
 		renamed := *m.targets[v.Target]
 		renamed.Name = v.Name
 		m.targets[v.Target] = &renamed
-		m.looks[v.Target] = store.SessionID{}
+		m.looks[v.Target], m.renamed[v.Target] = store.SessionID{}, e.Index
 	case *store.TargetRemoved:
 		m.answers = slices.DeleteFunc(m.answers, func(n modelName) bool { return n.target == v.Target })
+	case *store.SessionEnded:
+		if len(v.Files) > 1 && len(m.onward[v.Session]) > 0 && m.started[v.Session] > m.renamed[v.Target] {
+			m.answersTo(v.Target)
+		}
 	case *store.SessionStarted:
+		m.started[v.Session] = e.Index
 		if v.Errand != "" {
 			m.looks[v.Target] = v.Session
 		}
 	case *store.TargetChecked:
-		// The host was seen to answer to its name, so to no other one.
-		m.answers = slices.DeleteFunc(m.answers, func(n modelName) bool {
-			return n.target == v.Target && n.name != m.targets[v.Target].Name
-		})
+		m.answersTo(v.Target)
 	case *store.CertificateIssued:
 		if t := m.targets[v.Target]; t != nil && v.Direct {
 			m.made = append(m.made, modelName{name: t.Name, target: v.Target, keys: modelKeys(t), until: v.Expires})
 		}
+	}
+}
+
+// answersTo takes in that a host was seen to answer to its target's name, so to no
+// other one.
+func (m *model) answersTo(target store.Index) {
+	if t := m.targets[target]; t != nil {
+		m.answers = slices.DeleteFunc(m.answers, func(n modelName) bool { return n.target == target && n.name != t.Name })
 	}
 }
 

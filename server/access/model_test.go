@@ -40,6 +40,8 @@ type model struct {
 	answers   []modelName                     // which names hosts were set up for
 	made      []modelName                     // and certificates made
 	looks     map[store.Index]store.SessionID // the last look of each target that counts
+	renamed   map[store.Index]store.Index
+	started   map[store.SessionID]store.Index
 }
 
 type modelUser struct {
@@ -102,8 +104,8 @@ func newModel(c *company) *model {
 		checks: map[store.Index]*store.TargetChecked{},
 		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
 		locks: map[store.Index]*store.LockAdded{}, onward: map[store.SessionID][]store.Serial{}, invited: map[store.Hash]store.UserID{},
-		looks: map[store.Index]store.SessionID{},
-		life:  10 * 3_600_000, idle: 4 * 3_600_000, botLife: 3_600_000,
+		looks: map[store.Index]store.SessionID{}, renamed: map[store.Index]store.Index{}, started: map[store.SessionID]store.Index{},
+		life: 10 * 3_600_000, idle: 4 * 3_600_000, botLife: 3_600_000,
 	}
 	for _, e := range c.entries {
 		m.see(e)

@@ -15,9 +15,10 @@ import (
 // the name is no other host's.
 type former struct {
 	Name store.TargetName
-	// Target has another name now, and nobody has seen its host answer to that; 0
-	// where it was seen, or the target was removed.
+	// Target has another name since an entry, and nobody has seen its host answer to
+	// that; 0 where it was seen, or the target was removed.
 	Target store.Index
+	Since  store.Index
 	// Until is when the last direct certificate for the name ends.
 	Until store.Millis
 	// HostKeys are those of the host that had it.
@@ -88,7 +89,7 @@ func (s State) freeName(name store.TargetName, target store.Index, keys [][]byte
 		return &Refusal{
 			Kind:    Conflict,
 			Message: fmt.Sprintf("%s was called %s, and nobody has seen yet that its host answers to the new name and not to the old one", t.Name, name),
-			Hint:    fmt.Sprintf("set the host up anew (vaultpamd target setup %s), then: vaultpam admin target check %s", t.Name, t.Name),
+			Hint:    fmt.Sprintf("set the host up anew (vaultpamd target setup %s), then log in there once, or: vaultpam admin target check %s", t.Name, t.Name),
 		}
 	case now < f.Until && !slices.ContainsFunc(keys, func(k []byte) bool {
 		return slices.ContainsFunc(f.HostKeys, func(o []byte) bool { return bytes.Equal(k, o) })
@@ -111,19 +112,28 @@ func (a *applier) targetRenamed(e *store.TargetRenamed) error {
 		return errors.New("the name is taken")
 	}
 	a.names = a.names.drop(t.Name).set(e.Name, t.Entry)
-	a.formers = a.formers.drop(e.Name).set(t.Name, former{Name: t.Name, Target: t.Entry, Until: t.Certified, HostKeys: t.HostKeys})
+	a.formers = a.formers.drop(e.Name).set(t.Name, former{Name: t.Name, Target: t.Entry, Since: a.entry.Index, Until: t.Certified, HostKeys: t.HostKeys})
 	// A look that was begun under the old name says nothing of the new one.
 	t.Name, t.Errand = e.Name, store.SessionID{}
 	a.targets = a.targets.set(t.Entry, t)
 	return nil
 }
 
-// release lets the former names of a target go, whose host was seen to answer to
-// another, or which is gone: at once, or when the last certificate for them ends.
-func (a *applier) release(t Target) {
+// letIn takes in that a session ended: where it had a channel, the host had accepted a
+// certificate for the name that the target had when it began.
+func (a *applier) letIn(x Session, e *store.SessionEnded) {
+	if len(x.Certificates) > 0 && len(e.Files) > 1 {
+		a.release(x.Target, x.Entry)
+	}
+}
+
+// release lets the names go that a target had before an entry: its host was seen to
+// answer to another, or it is gone. They are free at once, or when the last
+// certificate for them ends.
+func (a *applier) release(target, before store.Index) {
 	for name, f := range a.formers.all() {
 		switch {
-		case f.Target != 0 && f.Target != t.Entry:
+		case f.Target != 0 && (f.Target != target || f.Since >= before):
 		case f.Until <= a.entry.Time:
 			a.formers = a.formers.drop(name)
 		case f.Target != 0:

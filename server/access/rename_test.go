@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,13 +110,38 @@ func TestFormerNames(t *testing.T) {
 		c.do(c.rename("db1", "db2"))
 		c.do(c.rename("db2", "db3"))
 		for _, name := range []string{"db1", "db2"} {
-			if r := c.refused(c.another(name)); !strings.HasPrefix(r.Message, "db3 was called "+name) || r.Hint != "set the host up anew (vaultpamd target setup db3), then: vaultpam admin target check db3" {
+			if r := c.refused(c.another(name)); !strings.HasPrefix(r.Message, "db3 was called "+name) || r.Hint != "set the host up anew (vaultpamd target setup db3), then log in there once, or: vaultpam admin target check db3" {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}
 		c.look("db3")
 		c.do(c.another("db1"))
 		c.do(c.another("db2"))
+	})
+	t.Run("seen by a session", func(t *testing.T) {
+		c, p := begin(t)
+		end := func(id store.SessionID, files int) {
+			t.Helper()
+			c.do(access.EndSession{Session: id, Reason: store.EndedByUser, Files: slices.Repeat([]store.RecordingFile{{Name: "1.cast", Label: store.LabelReplayable}}, files)})
+		}
+		certified := func(id store.SessionID) {
+			t.Helper()
+			c.do(access.IssueTargetCertificate{Session: id, Key: keys().subject, Nonce: c.random()})
+		}
+		old := c.session(p, "db1", "root")
+		certified(old)
+		c.do(c.rename("db1", "db2"))
+		end(old, 2)
+		c.refused(c.another("db1")) // it began under the old name
+		never, refused, good := c.session(p, "db2", "root"), c.session(p, "db2", "root"), c.session(p, "db2", "root")
+		certified(refused)
+		certified(good)
+		end(never, 2)
+		c.refused(c.another("db1")) // the host was not asked
+		end(refused, 1)
+		c.refused(c.another("db1")) // no channel was opened
+		end(good, 2)
+		c.do(c.another("db1"))
 	})
 	t.Run("seen, and certificates live", func(t *testing.T) {
 		c, p := begin(t)
