@@ -82,6 +82,24 @@ func TestDirectInParallel(t *testing.T) {
 	}
 }
 
+// TestDirectGrantIsExplained: who grants direct reads what it takes besides.
+func TestDirectGrantIsExplained(t *testing.T) {
+	s := newFakeServer(t)
+	m := enrolled(t, s)
+	for purposes, want := range map[string]string{
+		"direct": "it takes shell; exec; no-tty; sftp=read-write there", "shell; exec; no-tty; sftp=read-write; direct": "", "shell": "",
+	} {
+		s.set(api.RouteGrantAdd, api.Grant{ID: 9, User: "carol", Target: "db1", Logins: []string{"root"}, For: purposes})
+		r := m.run("admin", "grant", "add", "carol", "db1", "--login", "root", "--for", purposes)
+		r.want(t, exitOK, want)
+		if strings.Contains(r.stderr, "note: ") != (want != "") {
+			t.Errorf("%s: %s", purposes, r.stderr)
+		}
+	}
+	s.set(api.RouteGrantAdd, api.Grant{ID: 9, User: "carol", Target: "db1", Logins: []string{"root"}, For: "direct", Conditions: api.Conditions{Longest: 60}})
+	m.run("admin", "grant", "add", "carol", "db1", "--login", "root", "--for", "direct", "--longest", "1h").want(t, exitOK, "opens no way past it")
+}
+
 // TestDirectPlaces: what stands for a login of a target, and what does not.
 func TestDirectPlaces(t *testing.T) {
 	s := newFakeServer(t)
