@@ -119,7 +119,8 @@ func checkEvent(e Event) error {
 			want{target == (e.Login != ""), "a login for a target certificate alone"},
 			want{(target && !e.Direct) == !e.Session.IsZero(), "a session for a target certificate alone that is not direct"},
 			want{!e.Direct || target && e.SignIn != 0 && e.Parent == 0, "a sign-in session and no parent for a direct target certificate"},
-			want{e.Direct == (e.Grant != 0) && e.Direct == (e.Source != Commitment{}), "a grant and a source for a direct certificate alone"},
+			want{e.Direct == (e.Grant != 0), "a grant for a direct certificate alone"},
+			want{e.Direct == (e.Source != Commitment{}), "a source for a direct certificate alone"},
 			want{target && !e.Direct || !e.User.IsZero(), "a user, but for an errand"},
 			want{!e.User.IsZero() || e.Parent == 0, "no parent without a user"}))
 	case *SessionStarted:
