@@ -99,6 +99,9 @@ func (a *app) asker(flags certFlags) (*client.Home, client.Settings, asker, erro
 		return nil, client.Settings{}, nil, err
 	}
 	settings, err := home.Settings()
+	if errors.Is(err, client.ErrNoServer) && flags.robot.bot {
+		return nil, client.Settings{}, nil, withHint(err, "vaultpam cert --bot, then the same again")
+	}
 	if err != nil {
 		return nil, client.Settings{}, nil, err
 	}

@@ -51,9 +51,10 @@ func TestGrantWorlds(t *testing.T) {
 		start.Certificate = start.SignIn // the model reads it there
 		base.do(start)
 	}
-	answers, asked := map[bool]int{}, map[access.RequestState]int{}
+	answers, asked, directs := map[bool]int{}, map[access.RequestState]int{}, map[bool]int{}
 	check(t, rounds(10_000, 1_000_000), func(t *rapid.T) {
 		w := grantWorld(t, base)
+		w.directs = directs
 		for range rapid.IntRange(4, 16).Draw(t, "steps") {
 			w.grantStep(people, leads)
 		}
@@ -72,6 +73,9 @@ func TestGrantWorlds(t *testing.T) {
 			}
 		}
 	})
+	if t.Logf("%d direct certificates, %d refused", directs[true], directs[false]); directs[true] == 0 || directs[false] == 0 {
+		t.Error("all direct certificates were issued, or none: the worlds are not what they should be")
+	}
 	t.Logf("of the requests there are %v", asked)
 	for _, state := range []access.RequestState{access.RequestWaits, access.RequestApproved, access.RequestDenied, access.RequestWithdrawn, access.RequestRanOut, access.RequestVoid} {
 		if asked[state] == 0 {
@@ -100,7 +104,7 @@ func (w *world) grantStep(people []person, leads []approver) {
 	w.Helper()
 	group, p := one[store.GroupName](w, "group", "dba", "ops", "dba", "ops", "leads"), rapid.SampledFrom(append(people, leads[0].person, leads[1].person)).Draw(w.t, "who")
 	var cmd access.Command
-	switch rapid.IntRange(0, 18).Draw(w.t, "step") {
+	switch rapid.IntRange(0, 22).Draw(w.t, "step") {
 	case 0, 1, 2, 3:
 		c := w.addGrant().(access.AddGrant)
 		c.By, cmd = local, c
@@ -117,6 +121,16 @@ func (w *world) grantStep(people []person, leads []approver) {
 		cmd = access.RemoveGrant{By: local, Grant: known(w, "grant", w.grants, 0)}
 	case 10, 11, 12, 13, 14, 15:
 		cmd = w.requestCommand(people, leads)
+	case 16, 17:
+		// What is rare by chance: everything that going past the relay takes.
+		cmd = access.AddGrant{
+			By: local, User: p.handle, Targets: one(w, "direct targets", "*", "env=prod"), Logins: []string{"root"}, For: everything,
+			Until:      one(w, "direct until", 0, w.at()+30_000, w.at()+90_500),
+			Hours:      rapid.SampledFrom(append(keysOf(windows()), "", "", "")).Draw(w.t, "direct hours"),
+			Conditions: store.Conditions{Longest: one[uint64](w, "direct longest", 0, 0, 60)},
+		}
+	case 18, 19, 20:
+		cmd = w.direct(p, one[store.TargetName](w, "target", "db1", "web1"), one[store.Login](w, "login", "root", "root", "deploy"))
 	default:
 		start := w.start(p, one[store.TargetName](w, "target", "db1", "web1"), one[store.Login](w, "login", "root", "deploy"))
 		start.Certificate = start.SignIn // the model reads it there
@@ -125,6 +139,9 @@ func (w *world) grantStep(people []person, leads []approver) {
 	size, at := len(w.entries), w.at()
 	_, err := w.decide(cmd)
 	w.expect(cmd, at, err)
+	if _, ok := cmd.(access.IssueDirectCertificate); ok {
+		w.directs[err == nil]++
+	}
 	for _, e := range w.entries[size:] {
 		w.model.see(e)
 		w.know(e)

@@ -118,7 +118,7 @@ func (m *model) mayDirect(user store.UserID, signIn, target store.Index, login s
 	return !bounded && st.uses["direct"][""] && st.uses["shell"][""] && st.uses["exec"][""] && st.uses["no-tty"][""] && st.uses["sftp"]["read-write"]
 }
 
-// judgeDirect looks at each second of a direct certificate's life.
+// judgeDirect looks at each second of a direct certificate's life, and at its entry.
 func (m *model) judgeDirect(e *store.Entry, v *store.CertificateIssued, bad func(string)) {
 	m.company.Helper()
 	if !m.mayDirect(v.User, v.SignIn, v.Target, v.Login, e.Time, e.Time) || v.Expires > m.signIns[v.SignIn].expires || v.Expires > e.Time+300_000 {

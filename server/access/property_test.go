@@ -81,6 +81,8 @@ type world struct {
 	sessions    []store.SessionID
 	factors     []store.Index
 	requests    []store.Index
+
+	directs map[bool]int // how many direct certificates were issued, and refused
 }
 
 func newWorld(t *rapid.T) *world {
