@@ -41,8 +41,8 @@ type Request struct {
 	// Sub-second parts are cut off: the format counts seconds since 1970.
 	ValidAfter, ValidBefore time.Time
 
-	// SourceAddress is required for targets, and optional for users and
-	// emergencies. Prefixes are masked; one that admits every address is refused.
+	// SourceAddress is required for targets, but for direct certificates, and
+	// optional for those, users and emergencies. Prefixes are masked; one that admits every address is refused.
 	SourceAddress []netip.Prefix
 	ForceCommand  string   // none if empty
 	Extensions    []string // sorted, without duplicates

@@ -82,6 +82,14 @@ func TestBuildAccepts(t *testing.T) {
 		"target, mid-second": {ca.Target, func(r *ca.Request) {
 			r.ValidAfter, r.ValidBefore = r.ValidAfter.Add(999*time.Millisecond), r.ValidBefore.Add(999*time.Millisecond)
 		}},
+		"direct, the longest": {ca.Target, func(r *ca.Request) {
+			direct(r)
+			r.ValidBefore = r.ValidAfter.Add(ca.MaxDirectValidity)
+		}},
+		"direct, from anywhere": {ca.Target, func(r *ca.Request) {
+			direct(r)
+			r.SourceAddress = nil
+		}},
 		"host":                  {ca.Host, func(*ca.Request) {}},
 		"host, address":         {ca.Host, func(r *ca.Request) { r.Principal, r.KeyID = "2001:db8::1", ca.HostKeyID("2001:db8::1") }},
 		"emergency":             {ca.Emergency, func(*ca.Request) {}},
@@ -103,6 +111,8 @@ func TestBuildAccepts(t *testing.T) {
 		}
 	}
 }
+
+func direct(r *ca.Request) { r.KeyID = ca.DirectKeyID("carol", 4700) }
 
 func prefixes(texts ...string) []netip.Prefix {
 	var p []netip.Prefix
@@ -154,6 +164,10 @@ func TestS9BuildRefuses(t *testing.T) {
 		{"for ever", ca.User, ca.ErrValidity, func(r *ca.Request) { r.ValidBefore = time.Unix(1<<62, 0) }},
 		{"user too long", ca.User, ca.ErrValidity, func(r *ca.Request) { r.ValidBefore = r.ValidAfter.Add(ca.MaxUserValidity + time.Second) }},
 		{"target too long", ca.Target, ca.ErrValidity, func(r *ca.Request) { r.ValidBefore = r.ValidAfter.Add(ca.MaxTargetValidity + time.Second) }},
+		{"direct too long", ca.Target, ca.ErrValidity, func(r *ca.Request) { direct(r); r.ValidBefore = r.ValidAfter.Add(ca.MaxDirectValidity + time.Second) }},
+		{"direct for a user", ca.User, ca.ErrWrongType, direct},
+		{"direct for nobody", ca.Target, ca.ErrPrincipal, func(r *ca.Request) { direct(r); r.Principal = "" }},
+		{"direct for two", ca.Target, ca.ErrPrincipal, func(r *ca.Request) { direct(r); r.Principal = "root@db1,root@db2" }},
 		{"host too long", ca.Host, ca.ErrValidity, func(r *ca.Request) { r.ValidBefore = r.ValidAfter.Add(ca.MaxHostValidity + time.Second) }},
 		{"emergency too long", ca.Emergency, ca.ErrValidity, func(r *ca.Request) { r.ValidBefore = r.ValidAfter.Add(ca.MaxEmergencyValidity + time.Second) }},
 		{"target without source", ca.Target, ca.ErrOption, func(r *ca.Request) { r.SourceAddress = nil }},

@@ -1,7 +1,8 @@
 // Package ca is VaultPAM's four certificate authorities. A user certificate
-// brings a person to the relay, a target certificate brings one session to one
-// account on one host, a host certificate says that the relay is who it claims
-// to be, and an emergency certificate opens a host when VaultPAM is down.
+// brings a person to the relay, a target certificate brings one session, or a key
+// of a user's own past the relay, to one account on one host, a host certificate
+// says that the relay is who it claims to be, and an emergency certificate opens a
+// host when VaultPAM is down.
 //
 // There is one way to a certificate. [Build] turns a [Request] into the exact
 // bytes that will be signed and lints those bytes; it is pure, and what it

@@ -16,6 +16,7 @@ import (
 //	vaultpam:user:HANDLE:SIGNIN        SIGNIN is the decimal index of the sign-in's entry
 //	vaultpam:bot:HANDLE:SIGNIN         the same of a bot
 //	vaultpam:target:HANDLE:SESSIONID   HANDLE is - where the server opened the session for itself
+//	vaultpam:direct:HANDLE:SIGNIN      a target certificate for a key of the user's own, a person's or a bot's
 //	vaultpam:host:NAME                 NAME comes last and may be an IPv6 address
 //	vaultpam:emergency:TARGET
 //
@@ -23,6 +24,7 @@ import (
 type KeyID struct {
 	Kind    Kind
 	Bot     bool // of a user certificate: a machine's, and no person's
+	Direct  bool // of a target certificate: past the relay, for no session
 	Handle  store.Handle
 	SignIn  store.Index
 	Session store.SessionID
@@ -34,6 +36,7 @@ const (
 	keyIDPrefix = "vaultpam:"
 	nobody      = "-" // no handle begins with it
 	bot         = "bot"
+	direct      = "direct"
 )
 
 // UserKeyID names the person and the sign-in that a user certificate stands on.
@@ -51,6 +54,12 @@ func TargetKeyID(handle store.Handle, session store.SessionID) KeyID {
 	return KeyID{Kind: Target, Handle: handle, Session: session}
 }
 
+// DirectKeyID names the person or bot, and the sign-in, that a target certificate
+// for a key of their own stands on.
+func DirectKeyID(handle store.Handle, signIn store.Index) KeyID {
+	return KeyID{Kind: Target, Direct: true, Handle: handle, SignIn: signIn}
+}
+
 // ErrandKeyID names a session that the server opened for itself.
 func ErrandKeyID(session store.SessionID) KeyID { return KeyID{Kind: Target, Session: session} }
 
@@ -66,13 +75,19 @@ func EmergencyKeyID(target store.TargetName) KeyID {
 // which Build checks.
 func (id KeyID) String() string {
 	head := keyIDPrefix + id.Kind.String() + ":"
-	if id.Bot {
+	switch {
+	case id.Bot:
 		head = keyIDPrefix + bot + ":"
+	case id.Direct:
+		head = keyIDPrefix + direct + ":"
 	}
 	switch id.Kind {
 	case User:
 		return head + string(id.Handle) + ":" + strconv.FormatUint(uint64(id.SignIn), 10)
 	case Target:
+		if id.Direct {
+			return head + string(id.Handle) + ":" + strconv.FormatUint(uint64(id.SignIn), 10)
+		}
 		if id.Handle == "" {
 			return head + nobody + ":" + id.Session.String()
 		}
@@ -101,9 +116,11 @@ func parseKeyID(s string) (KeyID, error) {
 	if !ok || !found {
 		return KeyID{}, errors.New("does not begin with vaultpam: and a kind")
 	}
-	if word == bot {
-		word = User.String()
-		id.Bot = true
+	switch word {
+	case bot:
+		word, id.Bot = User.String(), true
+	case direct:
+		word, id.Direct = Target.String(), true
 	}
 	kind, err := ParseKind(word)
 	if err != nil {
@@ -119,12 +136,12 @@ func parseKeyID(s string) (KeyID, error) {
 		return id, err
 	}
 	handle, rest, _ := strings.Cut(rest, ":")
-	if kind != Target || handle != nobody {
+	if kind != Target || id.Direct || handle != nobody {
 		if id.Handle, err = store.ParseHandle(handle); err != nil {
 			return id, err
 		}
 	}
-	if kind == User {
+	if kind == User || id.Direct {
 		id.SignIn, err = parseSignIn(rest)
 	} else {
 		id.Session, err = store.ParseSessionID(rest)

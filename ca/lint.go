@@ -18,6 +18,9 @@ import (
 const (
 	MaxUserValidity   = time.Hour
 	MaxTargetValidity = 121 * time.Second // 60 s before the issue, 60 s after, and the second it falls into
+	// MaxDirectValidity is a user certificate's usual life from the issue, the minute
+	// before it, and the second it falls into.
+	MaxDirectValidity = 361 * time.Second
 	MaxHostValidity   = 31 * 24 * time.Hour
 	// MaxEmergencyValidity is a day from the issue and the minute before it.
 	MaxEmergencyValidity = 24*time.Hour + emergencyBackdate
@@ -134,6 +137,9 @@ func lintSerial(kind Kind, cert *ssh.Certificate) error {
 
 func lintValidity(kind Kind, cert *ssh.Certificate) error {
 	longest := maxValidity(kind)
+	if isDirect(cert) {
+		longest = MaxDirectValidity
+	}
 	after, before := cert.ValidAfter, cert.ValidBefore
 	if after == 0 || before <= after {
 		return fmt.Errorf("%w: empty", ErrValidity)
@@ -161,6 +167,12 @@ func maxValidity(kind Kind) time.Duration {
 	return 0
 }
 
+// isDirect reports whether a certificate whose names were checked is a direct one.
+func isDirect(cert *ssh.Certificate) bool {
+	id, err := ParseKeyID(cert.KeyId)
+	return err == nil && id.Direct
+}
+
 func lintOptions(kind Kind, cert *ssh.Certificate) error {
 	if kind == Host && len(cert.CriticalOptions)+len(cert.Extensions) > 0 {
 		return fmt.Errorf("%w: a host certificate has none", ErrOption)
@@ -170,7 +182,8 @@ func lintOptions(kind Kind, cert *ssh.Certificate) error {
 			return err
 		}
 	}
-	if _, ok := cert.CriticalOptions[optionSourceAddress]; kind == Target && !ok {
+	// Of a direct one the company may say that it goes without.
+	if _, ok := cert.CriticalOptions[optionSourceAddress]; kind == Target && !isDirect(cert) && !ok {
 		return fmt.Errorf("%w: a target certificate needs a source-address", ErrOption)
 	}
 	for name, value := range cert.Extensions {

@@ -147,6 +147,7 @@ func keyIDs() []ca.KeyID {
 	return []ca.KeyID{
 		ca.UserKeyID("carol", 4711), ca.UserKeyID("carol@corp.example", 1<<52-1), ca.TargetKeyID("carol", session),
 		ca.ErrandKeyID(session), ca.BotKeyID("ci", 4711), ca.BotKeyID("bot", 7),
+		ca.DirectKeyID("carol", 4711), ca.DirectKeyID("direct", 7),
 		ca.HostKeyID("db1.pam"), ca.HostKeyID("2001:db8::1"), ca.EmergencyKeyID("db1"),
 	}
 }
@@ -155,7 +156,8 @@ func FuzzParseKeyID(f *testing.F) {
 	for _, id := range keyIDs() {
 		f.Add(id.String())
 	}
-	for _, s := range []string{"", "vaultpam:", "vaultpam:user:carol:01", "vaultpam:user:a:b:1", "vaultpam:root:x", "carol serial 7", "vaultpam:user:-:7", "vaultpam:bot:-:7", "vaultpam:bot:ci:" + session.String(), "vaultpam:target::x"} {
+	for _, s := range []string{"", "vaultpam:", "vaultpam:user:carol:01", "vaultpam:user:a:b:1", "vaultpam:root:x", "carol serial 7", "vaultpam:user:-:7", "vaultpam:bot:-:7", "vaultpam:bot:ci:" + session.String(), "vaultpam:target::x",
+		"vaultpam:direct:-:7", "vaultpam:direct:carol:0", "vaultpam:direct:carol:" + session.String()} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -193,7 +195,7 @@ func TestS11KeyIDSpoofing(t *testing.T) {
 	n := rounds(10_000, 1_000_000)
 	r := rand.New(rand.NewPCG(3, 4))
 	authority, subject := newKey(t).PublicKey(), newKey(t).PublicKey()
-	parts := []string{"carol", ":", "7", "vaultpam", "user", "bot", "target", session.String(), "db1", "@", " ", "\n", "serial", "-", "root", "$", "."}
+	parts := []string{"carol", ":", "7", "vaultpam", "user", "bot", "target", "direct", session.String(), "db1", "@", " ", "\n", "serial", "-", "root", "$", "."}
 	accepted := 0
 	for range n {
 		var handle string
@@ -204,6 +206,9 @@ func TestS11KeyIDSpoofing(t *testing.T) {
 			req := request(kind, authority, subject)
 			req.KeyID.Handle = store.Handle(handle)
 			req.KeyID.Bot = kind == ca.User && r.IntN(2) == 0
+			if kind == ca.Target && r.IntN(2) == 0 {
+				req.KeyID = ca.DirectKeyID(store.Handle(handle), 7)
+			}
 			_, err := ca.Build(req)
 			_, handleErr := store.ParseHandle(handle)
 			if (err == nil) != (handleErr == nil) {
@@ -226,6 +231,11 @@ func TestS11KeyIDRefusals(t *testing.T) {
 		"zero":                 func(r *ca.Request) { r.KeyID = ca.KeyID{} },
 		"kind only":            func(r *ca.Request) { r.KeyID = ca.KeyID{Kind: ca.User} },
 		"a bot of a target":    func(r *ca.Request) { r.KeyID = ca.TargetKeyID("ci", session); r.KeyID.Bot = true },
+		"direct of a user":     func(r *ca.Request) { r.KeyID.Direct = true },
+		"direct of nobody":     func(r *ca.Request) { r.KeyID = ca.DirectKeyID("", 7) },
+		"direct of no sign-in": func(r *ca.Request) { r.KeyID = ca.DirectKeyID("carol", 0) },
+		"direct of a session":  func(r *ca.Request) { r.KeyID = ca.DirectKeyID("carol", 7); r.KeyID.Session = session },
+		"direct of a bot":      func(r *ca.Request) { r.KeyID = ca.DirectKeyID("ci", 7); r.KeyID.Bot = true },
 		"a bot of a session":   func(r *ca.Request) { r.KeyID.Bot, r.KeyID.Session = true, session },
 		"no sign-in":           func(r *ca.Request) { r.KeyID.SignIn = 0 },
 		"another kind":         func(r *ca.Request) { r.KeyID = ca.TargetKeyID("carol", session) },

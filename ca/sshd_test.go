@@ -91,6 +91,45 @@ func TestS7TargetCertificate(t *testing.T) {
 	}
 }
 
+// S1, S7: a direct certificate opens one account on one host until it ends, and
+// where it names an address, from there alone. sshd's log says that it was direct.
+func TestS7DirectCertificate(t *testing.T) {
+	key, subject := newKey(t), newKey(t)
+	a := newAuthority(t, ca.Target, key)
+	db1, db2 := startSSHD(t, "db1", key.PublicKey()), startSSHD(t, "db2", key.PublicKey())
+	r := liveRequest(key.PublicKey(), subject.PublicKey(), db1.account+"@db1")
+	r.KeyID, r.ValidBefore = ca.DirectKeyID("carol", 4700), r.ValidBefore.Add(4*time.Minute)
+	bound := issue(t, a, r)
+	r.SourceAddress = nil
+	free := issue(t, a, r)
+	r.ValidAfter, r.ValidBefore = r.ValidAfter.Add(-301*time.Second), r.ValidBefore.Add(-301*time.Second)
+	over := issue(t, a, r)
+	for _, c := range []struct {
+		what    string
+		host    *sshd
+		account string
+		from    string
+		cert    *ssh.Certificate
+		want    bool
+	}{
+		{"bound, from its address", db1, db1.account, "127.0.0.1", bound, true},
+		{"bound, from another", db1, db1.account, "127.0.0.2", bound, false},
+		{"free, from anywhere", db1, db1.account, "127.0.0.2", free, true},
+		{"another host", db2, db1.account, "127.0.0.1", free, false},
+		{"another account", db1, "nobody", "127.0.0.1", free, db1.account == "nobody"},
+		{"after its end", db1, db1.account, "127.0.0.1", over, false},
+	} {
+		if got := c.host.opens(c.account, c.from, subject, c.cert); got != c.want {
+			t.Errorf("%s: opens %v, want %v", c.what, got, c.want)
+		}
+	}
+	for _, want := range []string{"vaultpam:direct:carol:4700", "serial 4712"} {
+		if !strings.Contains(db1.lines(), want) {
+			t.Errorf("sshd's log lacks %q", want)
+		}
+	}
+}
+
 // S6: an extension that is not there, and a command that is, bind at the target.
 func TestS6RestrictionsHoldAtTarget(t *testing.T) {
 	key, subject := newKey(t), newKey(t)

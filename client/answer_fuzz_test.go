@@ -100,6 +100,11 @@ func FuzzAnswer(f *testing.F) {
 		if err == nil {
 			t.Error("a certificate came through")
 		}
+		_, _, err = c.DirectCertificate(ctx, key, "db1", "root")
+		check("direct", err)
+		if err == nil {
+			t.Error("a direct certificate came through")
+		}
 		scan, err := c.Scan(ctx, "127.0.0.1:22")
 		check("scan", err)
 		for _, k := range scan.HostKeys {

@@ -99,6 +99,19 @@ func (c *Client) Certificate(ctx context.Context, key ssh.PublicKey) (*ssh.Certi
 	if err != nil {
 		return nil, err
 	}
+	cert, err := heldCertificate(r, key, MaxCertificate)
+	if err != nil {
+		return nil, err
+	}
+	if len(cert.ValidPrincipals) != 1 || grammar(store.ParseUserID, cert.ValidPrincipals[0]) != nil {
+		return nil, fmt.Errorf("%w: certificate is not for exactly one user ID", ErrAnswer)
+	}
+	return cert, nil
+}
+
+// heldCertificate holds a certificate to what each must be: for the key, of type
+// user, with the serial that the server said, and short-lived.
+func heldCertificate(r api.CertificateResponse, key ssh.PublicKey, longest time.Duration) (*ssh.Certificate, error) {
 	bad := func(why string) error { return fmt.Errorf("%w: certificate %s", ErrAnswer, why) }
 	parsed, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(r.Certificate))
 	cert, ok := parsed.(*ssh.Certificate)
@@ -111,13 +124,12 @@ func (c *Client) Certificate(ctx context.Context, key ssh.PublicKey) (*ssh.Certi
 		return nil, bad("is not for a user")
 	case cert.Serial != r.Serial || store.Serial(cert.Serial) >= store.EmergencySerial:
 		return nil, bad("has another serial than the server said")
-	case len(cert.ValidPrincipals) != 1 || grammar(store.ParseUserID, cert.ValidPrincipals[0]) != nil:
-		return nil, bad("is not for exactly one user ID")
-	case cert.ValidBefore <= cert.ValidAfter || cert.ValidBefore-cert.ValidAfter > uint64(MaxCertificate/time.Second):
+	case cert.ValidBefore <= cert.ValidAfter || cert.ValidBefore-cert.ValidAfter > uint64(longest/time.Second):
 		return nil, bad("is not short-lived")
 	}
-	// The relay checks the authority; here it only has to be a signature over
-	// these very bytes, so that a damaged certificate is noticed before ssh does.
+	// The relay, or the host, checks the authority; here it only has to be a
+	// signature over these very bytes, so that a damaged certificate is noticed
+	// before ssh does.
 	signed := *cert
 	signed.Signature = nil
 	tbs := signed.Marshal()
@@ -333,6 +345,12 @@ func (c *Client) Grants(ctx context.Context) ([]api.Grant, error) {
 // or returns a *WaitsError.
 func (c *Client) LabelTarget(ctx context.Context, name store.TargetName, labels string) error {
 	return c.change(ctx, request{route: api.RouteTargetLabels, path: []string{string(name)}, body: api.LabelsRequest{Labels: labels}})
+}
+
+// RenameTarget gives a target another name.
+func (c *Client) RenameTarget(ctx context.Context, name, to store.TargetName) error {
+	_, err := call[api.Empty](ctx, c, request{route: api.RouteTargetRename, path: []string{string(name)}, body: api.RenameTargetRequest{Name: string(to)}})
+	return err
 }
 
 // AddGrant adds a grant or a guardrail and returns it with its ID, or a *WaitsError.

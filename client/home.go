@@ -16,6 +16,7 @@ import (
 //	session       the sign-in token, or a note that the keyring has it
 //	device        what the server knows this machine by at the next sign-in
 //	bot_key       the key of a bot that joined here
+//	direct/       what goes past the relay: identities, and where hosts are
 //	checkpoints/  the last checkpoint that was believed, named for its size
 //
 // Packages agent and sshconfig keep their files beside these. Files are

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -42,18 +41,9 @@ func DialRelay(ctx context.Context, relay string, target store.TargetName, timeo
 	if _, err := store.ParseTargetName(string(target)); err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: timeout}
-	conn, err := dialer.DialContext(ctx, "tcp", relay)
+	tcp, err := dial(ctx, relay, timeout)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, &UnreachableError{Address: relay, Err: err}
-	}
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		conn.Close()
-		return nil, errors.New("the relay's address is not one of TCP")
+		return nil, err
 	}
 	// No deadline: the line is short enough for any socket's buffer.
 	if _, err := io.WriteString(tcp, api.FormatPreamble(string(target))); err != nil {
@@ -63,8 +53,30 @@ func DialRelay(ctx context.Context, relay string, target store.TargetName, timeo
 	return tcp, nil
 }
 
-// Splice passes in to the relay and what the relay says to out, until the relay
-// has said everything or the context ends, and closes the connection. The end
+func dial(ctx context.Context, address string, timeout time.Duration) (*net.TCPConn, error) {
+	dialer := net.Dialer{Timeout: timeout}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, &UnreachableError{Address: address, Err: err}
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		conn.Close()
+		return nil, fmt.Errorf("%s is no address of TCP", address)
+	}
+	return tcp, nil
+}
+
+// DialHost connects to a target itself, past the relay.
+func DialHost(ctx context.Context, host DirectHost, timeout time.Duration) (*net.TCPConn, error) {
+	return dial(ctx, host.Address, timeout)
+}
+
+// Splice passes in to the relay, or to a target itself, and what that says to out,
+// until it has said everything or the context ends, and closes the connection. The end
 // of in is passed on as a half-close, so that what is still on its way back
 // arrives.
 //
@@ -84,7 +96,7 @@ func Splice(ctx context.Context, relay *net.TCPConn, in io.Reader, out io.Writer
 		return ctx.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("the connection to the relay broke: %s", reason(err))
+		return fmt.Errorf("the connection broke: %s", reason(err))
 	}
 	return nil
 }

@@ -160,6 +160,8 @@ func concerns(e *store.Entry) (user store.UserID, target store.Index) {
 		return store.UserID{}, e.Index
 	case *store.TargetRemoved:
 		return store.UserID{}, v.Target
+	case *store.TargetRenamed:
+		return store.UserID{}, v.Target
 	case *store.TargetLabelled:
 		return store.UserID{}, v.Target
 	case *store.GrantAdded:

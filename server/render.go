@@ -22,8 +22,10 @@ type reader struct {
 	n       *Node
 	state   access.State
 	handles map[store.UserID]string
-	targets map[store.Index]string
-	factors map[store.Index]string
+	targets map[store.Index]string // as they were registered
+	// renamings are by target, in their order; nil where nobody asked yet.
+	renamings map[store.Index][]renaming
+	factors   map[store.Index]string
 }
 
 func (n *Node) newReader() *reader {
@@ -54,31 +56,10 @@ func (r *reader) handle(ctx context.Context, id store.UserID) string {
 	return name
 }
 
-// target names a target by the index of its entry.
-func (r *reader) target(ctx context.Context, entry store.Index) string {
-	if entry == 0 {
-		return ""
-	}
-	if t, ok := r.state.Target(entry); ok {
-		return string(t.Name)
-	}
-	if name, ok := r.targets[entry]; ok {
-		return name
-	}
-	name := fmt.Sprintf("target %d", entry)
-	if e, _, err := r.n.ledger.Entry(ctx, entry); err == nil {
-		if added, ok := e.Event.(*store.TargetAdded); ok {
-			name = string(added.Name)
-		}
-	}
-	r.targets[entry] = name
-	return name
-}
-
 // factor is the kind of factor behind a certificate's entry.
 func (r *reader) factor(ctx context.Context, c *store.CertificateIssued) string {
 	signIn := c.SignIn
-	if c.Kind == store.CertificateTarget {
+	if c.Kind == store.CertificateTarget && !c.Direct {
 		if e, _, err := r.n.ledger.Entry(ctx, c.Parent); err == nil {
 			if parent, ok := e.Event.(*store.CertificateIssued); ok {
 				signIn = parent.SignIn
@@ -127,7 +108,7 @@ func (r *reader) entry(ctx context.Context, e *store.Entry) api.Entry {
 	v.describe()
 	out := api.Entry{
 		Index: uint64(e.Index), Time: e.Time.Time(), Type: string(e.Event.EventType()),
-		Actor: r.actor(ctx, e.Actor), Target: r.target(ctx, record.Target), Fields: v.fields, Summary: v.summary,
+		Actor: r.actor(ctx, e.Actor), Target: v.target(record.Target), Fields: v.fields, Summary: v.summary,
 	}
 	if !record.User.IsZero() {
 		out.User = r.handle(ctx, record.User)
@@ -181,7 +162,7 @@ func (v *view) describe() {
 		v.say("%s is linked to an account of the company's provider", v.r.handle(v.ctx, e.User))
 	case *store.GroupAdded, *store.GroupRenamed, *store.GroupRemoved, *store.MemberAdded, *store.MemberRemoved:
 		v.group()
-	case *store.TargetAdded, *store.TargetRemoved, *store.TargetLabelled:
+	case *store.TargetAdded, *store.TargetRemoved, *store.TargetRenamed, *store.TargetLabelled:
 		v.host()
 	case *store.TargetChecked, *store.TargetClosed, *store.TargetReopened:
 		v.doors()
@@ -273,30 +254,6 @@ func (v *view) signIn() {
 	}
 }
 
-func (v *view) host() {
-	switch e := v.e.Event.(type) {
-	case *store.TargetAdded:
-		v.fields["address"], v.fields["egress"], v.fields["logins"] = e.Address, e.Egress, texts(e.Logins)
-		var pinned []string
-		for _, blob := range e.HostKeys {
-			if key, err := ssh.ParsePublicKey(blob); err == nil {
-				pinned = append(pinned, ssh.FingerprintSHA256(key))
-			}
-		}
-		v.fields["host_keys"] = pinned
-		v.say("target %s at %s was added", e.Name, e.Address)
-	case *store.TargetRemoved:
-		v.say("target %s was removed", v.r.target(v.ctx, e.Target))
-	case *store.TargetLabelled:
-		v.fields["labels"] = e.Labels.String()
-		if len(e.Labels) == 0 {
-			v.say("target %s has no labels any more", v.r.target(v.ctx, e.Target))
-			return
-		}
-		v.say("target %s has the labels %s", v.r.target(v.ctx, e.Target), e.Labels)
-	}
-}
-
 func (v *view) certificate(e *store.CertificateIssued) {
 	v.fields["kind"], v.fields["serial"], v.fields["rules"] = string(e.Kind), uint64(v.r.state.SerialOf(v.e.Index)), e.Rules
 	v.fields["tbs_sha256"], v.fields["expires"] = hex.EncodeToString(e.TBS[:]), stamp(e.Expires)
@@ -307,9 +264,15 @@ func (v *view) certificate(e *store.CertificateIssued) {
 		v.say("user certificate for %s", v.r.handle(v.ctx, e.User))
 		return
 	}
-	name := v.r.target(v.ctx, e.Target)
-	v.fields["principal"], v.fields["login"] = string(e.Login)+"@"+name, string(e.Login)
-	v.fields["target"], v.fields["session"], v.fields["parent"] = name, e.Session.String(), uint64(e.Parent)
+	name := v.target(e.Target)
+	v.fields["principal"], v.fields["login"], v.fields["target"] = string(e.Login)+"@"+name, string(e.Login), name
+	if e.Direct {
+		v.fields["direct"] = true
+		v.fields["sign_in"], v.fields["grant"], v.fields["source"] = uint64(e.SignIn), uint64(e.Grant), v.r.text(v.ctx, e.User, e.Source)
+		v.say("direct certificate for %s as %s@%s, past the relay", v.r.handle(v.ctx, e.User), e.Login, name)
+		return
+	}
+	v.fields["session"], v.fields["parent"] = e.Session.String(), uint64(e.Parent)
 	v.say("target certificate for %s as %s@%s", v.r.handle(v.ctx, e.User), e.Login, name)
 }
 

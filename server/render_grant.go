@@ -76,7 +76,7 @@ func (v *view) grantSubject(e *store.GrantAdded) string {
 func (v *view) grantTargets(e *store.GrantAdded) string {
 	switch {
 	case e.Target != 0:
-		return v.r.target(v.ctx, e.Target)
+		return v.target(e.Target)
 	case e.Targets.All():
 		return "every target"
 	}

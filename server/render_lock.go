@@ -6,7 +6,7 @@ import "github.com/vaultpam/vaultpam/store"
 func (v *view) lock() {
 	switch e := v.e.Event.(type) {
 	case *store.LockAdded:
-		kind, name := v.r.locked(v.ctx, e)
+		kind, name := v.r.locked(v.ctx, e, v.e.Index)
 		v.fields["kind"], v.fields["name"], v.fields["why"] = kind, name, v.r.text(v.ctx, e.About(), e.Why)
 		of := ""
 		if !e.Of.IsZero() {
@@ -18,7 +18,7 @@ func (v *view) lock() {
 		about := ""
 		if locked, _, err := v.r.n.ledger.Entry(v.ctx, e.Lock); err == nil {
 			if l, ok := locked.Event.(*store.LockAdded); ok {
-				kind, name := v.r.locked(v.ctx, l)
+				kind, name := v.r.locked(v.ctx, l, v.e.Index)
 				v.fields["kind"], v.fields["name"] = kind, name
 				about = " on " + kind + " " + name
 			}

@@ -70,7 +70,7 @@ func (v *view) requestMade(e *store.RequestMade) {
 		}
 	}
 	v.hash()
-	v.say("%s requests to log in to %s as %s%s for %s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target), e.Login, forText(e.For), e.Lasts.Length())
+	v.say("%s requests to log in to %s as %s%s for %s", v.r.handle(v.ctx, e.User), v.target(e.Target), e.Login, forText(e.For), e.Lasts.Length())
 }
 
 func (v *view) comment(c store.Commitment) {

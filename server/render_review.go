@@ -108,7 +108,7 @@ func (v *view) grantOf(user store.UserID, target store.Index) string {
 		text = " of " + v.r.handle(v.ctx, user)
 	}
 	if target != 0 {
-		text += " for " + v.r.target(v.ctx, target)
+		text += " for " + v.target(target)
 	}
 	return text
 }

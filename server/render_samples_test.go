@@ -83,6 +83,11 @@ func (s *site) samples() []store.Event {
 			Kind: store.CertificateTarget, User: user, TBS: store.Hash{2}, Expires: until, Rules: 1,
 			Target: target, Login: "root", Session: session, Parent: parent,
 		},
+		&store.CertificateIssued{
+			Kind: store.CertificateTarget, User: user, TBS: store.Hash{2}, Expires: until, Rules: 1, SignIn: signIn.Index,
+			Target: target, Login: "root", Direct: true, Grant: grant, Source: source,
+		},
+		&store.TargetRenamed{Target: target, Name: "db2"},
 		&store.SessionStarted{
 			Session: session, User: user, Target: target, Login: "root", Certificate: parent, Grant: grant, Way: store.WayJump, Source: source, Ends: until,
 		},

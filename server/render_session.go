@@ -21,14 +21,14 @@ func (v *view) session() {
 		}
 		if e.Errand != "" {
 			v.fields["errand"] = string(e.Errand)
-			v.say("the server opened a session as %s@%s to %s it", e.Login, v.r.target(v.ctx, e.Target), e.Errand)
+			v.say("the server opened a session as %s@%s to %s it", e.Login, v.target(e.Target), e.Errand)
 			return
 		}
 		v.fields["source"] = v.r.text(v.ctx, e.User, e.Source)
-		v.say("%s opened a session as %s@%s from %s", v.r.handle(v.ctx, e.User), e.Login, v.r.target(v.ctx, e.Target), v.fields["source"])
+		v.say("%s opened a session as %s@%s from %s", v.r.handle(v.ctx, e.User), e.Login, v.target(e.Target), v.fields["source"])
 	case *store.SessionRefused:
 		v.fields["login"], v.fields["reason"] = string(e.Login), string(e.Reason)
-		where := v.r.target(v.ctx, e.Target)
+		where := v.target(e.Target)
 		if where == "" {
 			where = "what is no target"
 		}
@@ -41,7 +41,7 @@ func (v *view) session() {
 			files = append(files, map[string]any{"name": f.Name, "label": f.Label, "size": f.Size, "sha256": hex.EncodeToString(f.SHA256[:])})
 		}
 		v.fields["files"] = files
-		v.say("the session of %s on %s ended after %s: %s", v.r.handle(v.ctx, e.User), v.r.target(v.ctx, e.Target),
+		v.say("the session of %s on %s ended after %s: %s", v.r.handle(v.ctx, e.User), v.target(e.Target),
 			(time.Duration(e.Duration) * time.Millisecond).Round(time.Second), e.Reason)
 	}
 }
@@ -56,13 +56,13 @@ func (v *view) doors() {
 			report = append(report, strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", " "))
 		}
 		v.fields["report"] = report
-		v.say("other ways into %s: %s", v.r.target(v.ctx, e.Target), otherWays(e))
+		v.say("other ways into %s: %s", v.target(e.Target), otherWays(e))
 	case *store.TargetClosed:
 		v.fields["session"], v.fields["emergency_serial"] = e.Session.String(), uint64(e.Emergency)
-		v.say("the other ways into %s were shut", v.r.target(v.ctx, e.Target))
+		v.say("the other ways into %s were shut", v.target(e.Target))
 	case *store.TargetReopened:
 		v.fields["session"] = e.Session.String()
-		v.say("what had shut the other ways into %s was taken back", v.r.target(v.ctx, e.Target))
+		v.say("what had shut the other ways into %s was taken back", v.target(e.Target))
 	}
 }
 
@@ -92,7 +92,7 @@ func (r *reader) session(ctx context.Context, e *store.Entry) (api.Session, erro
 	started := e.Event.(*store.SessionStarted)
 	s := api.Session{
 		ID: started.Session.String(), Started: uint64(e.Index), Time: e.Time.Time(),
-		User: r.handle(ctx, started.User), Target: r.target(ctx, started.Target), Login: string(started.Login),
+		User: r.handle(ctx, started.User), Target: r.targetAt(ctx, started.Target, e.Index), Login: string(started.Login),
 	}
 	if _, live := r.state.Session(started.Session); live {
 		return s, nil

@@ -62,7 +62,7 @@ func (n *Node) explained(u access.User, c call, now store.Millis) (api.Explanati
 func wireCould(c access.Could) api.Could {
 	w := api.Could{
 		User: cmp.Or(string(c.User.Handle), c.User.ID.String()), Bot: c.User.Bot, Target: string(c.Target.Name), Login: string(c.Login),
-		May: c.May(), For: c.Standing.Purposes.String(), Until: c.Until().Time(), Touch: c.Touch(), Locked: uint64(c.Lock.Entry), By: []uint64{},
+		May: c.May(), Direct: c.Directly(), For: c.Standing.Purposes.String(), Until: c.Until().Time(), Touch: c.Touch(), Locked: uint64(c.Lock.Entry), By: []uint64{},
 	}
 	for _, g := range c.Standing.Grants {
 		w.By = append(w.By, uint64(g.Entry))

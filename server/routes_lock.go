@@ -23,17 +23,18 @@ func (r *reader) lock(ctx context.Context, l access.Lock) api.Lock {
 	if !l.Of.IsZero() {
 		w.Of = r.handle(ctx, l.Of)
 	}
-	w.Kind, w.Name = r.locked(ctx, &store.LockAdded{User: l.User, Target: l.Target, Session: l.Session, Serial: l.Serial})
+	w.Kind, w.Name = r.locked(ctx, &store.LockAdded{User: l.User, Target: l.Target, Session: l.Session, Serial: l.Serial}, r.state.Next())
 	return w
 }
 
-// locked says in the words of the API what a lock is on.
-func (r *reader) locked(ctx context.Context, e *store.LockAdded) (kind, name string) {
+// locked says in the words of the API what a lock is on, as it was called before an
+// entry.
+func (r *reader) locked(ctx context.Context, e *store.LockAdded, before store.Index) (kind, name string) {
 	switch {
 	case !e.User.IsZero():
 		return api.LockUser, r.handle(ctx, e.User)
 	case e.Target != 0:
-		return api.LockTarget, r.target(ctx, e.Target)
+		return api.LockTarget, r.targetAt(ctx, e.Target, before)
 	case !e.Session.IsZero():
 		return api.LockSession, e.Session.String()
 	}

@@ -81,6 +81,9 @@ func checkEvent(e Event) error {
 	case *TargetAdded:
 		_, err := ParseTargetName(string(e.Name))
 		return errors.Join(err, check(want{len(e.HostKeys) > 0, "a pinned host key"}), checkLogins(e.Logins))
+	case *TargetRenamed:
+		_, err := ParseTargetName(string(e.Name))
+		return errors.Join(err, check(want{e.Target != 0, "a target"}))
 	case *TargetLabelled:
 		return errors.Join(check(want{e.Target != 0, "a target"}), e.Labels.Check())
 	case *TargetChecked:
@@ -124,8 +127,11 @@ func checkEvent(e Event) error {
 		return errors.Join(err, check(want{e.Kind.valid(), "a known kind of certificate"},
 			want{target == (e.Target != 0), "a target for a target certificate alone"},
 			want{target == (e.Login != ""), "a login for a target certificate alone"},
-			want{target == !e.Session.IsZero(), "a session for a target certificate alone"},
-			want{target || !e.User.IsZero(), "a user for a user certificate"},
+			want{(target && !e.Direct) == !e.Session.IsZero(), "a session for a target certificate alone that is not direct"},
+			want{!e.Direct || target && e.SignIn != 0 && e.Parent == 0, "a sign-in session and no parent for a direct target certificate"},
+			want{e.Direct == (e.Grant != 0), "a grant for a direct certificate alone"},
+			want{e.Direct == (e.Source != Commitment{}), "a source for a direct certificate alone"},
+			want{target && !e.Direct || !e.User.IsZero(), "a user, but for an errand"},
 			want{!e.User.IsZero() || e.Parent == 0, "no parent without a user"}))
 	case *SessionStarted:
 		_, err := ParseLogin(string(e.Login))

@@ -270,6 +270,8 @@ func newEvent(t EventType, version uint64) (Event, error) {
 		return new(TargetAdded), nil
 	case TypeTargetRemoved:
 		return new(TargetRemoved), nil
+	case TypeTargetRenamed:
+		return new(TargetRenamed), nil
 	case TypeTargetLabelled:
 		return new(TargetLabelled), nil
 	case TypeTargetChecked:

@@ -43,6 +43,7 @@ const (
 	TypeTargetAdded       EventType = "target.added"
 	TypeTargetRemoved     EventType = "target.removed"
 	TypeTargetLabelled    EventType = "target.labelled"
+	TypeTargetRenamed     EventType = "target.renamed"
 	TypeTargetChecked     EventType = "target.checked"
 	TypeTargetClosed      EventType = "target.closed"
 	TypeTargetReopened    EventType = "target.reopened"
@@ -207,6 +208,14 @@ type TargetRemoved struct {
 	Target Index `cbor:"1,keyasint"`
 }
 
+// TargetRenamed gives a host another name. Everything else about it stays, and its
+// grants and sessions with it. The host itself answers to the old name until it is
+// set up for the new one.
+type TargetRenamed struct {
+	Target Index      `cbor:"1,keyasint"`
+	Name   TargetName `cbor:"2,keyasint"`
+}
+
 // TargetChecked says what a look at a host found: how many other ways into it
 // there are (its doors), how many of them the check before did not list, how
 // many it listed that are gone (none and none for the first check), and how many
@@ -256,6 +265,10 @@ type GrantRemoved struct {
 // target, the login and the session; Parent is the index of the user
 // certificate that opened it. User and Parent are zero where the server opened
 // the session itself.
+//
+// A direct one is for a key of the user's own, past the relay. It has no session
+// and no parent, but the sign-in session it was asked for in, the grant that
+// allows it the longest, and the address that the user asked from.
 type CertificateIssued struct {
 	Kind    CertificateKind `cbor:"1,keyasint"`
 	User    UserID          `cbor:"2,keyasint"`
@@ -267,6 +280,9 @@ type CertificateIssued struct {
 	Login   Login           `cbor:"8,keyasint,omitempty"`
 	Session SessionID       `cbor:"9,keyasint,omitzero"`
 	Parent  Index           `cbor:"10,keyasint,omitempty"`
+	Direct  bool            `cbor:"11,keyasint,omitempty"`
+	Grant   Index           `cbor:"12,keyasint,omitempty"`
+	Source  Commitment      `cbor:"13,keyasint,omitzero"`
 }
 
 // SessionStarted is durable before the relay connects onward. Certificate and
@@ -341,6 +357,10 @@ func (*SignInFailed) EventType() EventType      { return TypeSignInFailed }
 func (*SignInEnded) EventType() EventType       { return TypeSignInEnded }
 func (*TargetAdded) EventType() EventType       { return TypeTargetAdded }
 func (*TargetRemoved) EventType() EventType     { return TypeTargetRemoved }
+
+// EventType returns TypeTargetRenamed.
+func (*TargetRenamed) EventType() EventType { return TypeTargetRenamed }
+
 func (*TargetChecked) EventType() EventType     { return TypeTargetChecked }
 func (*TargetClosed) EventType() EventType      { return TypeTargetClosed }
 func (*TargetReopened) EventType() EventType    { return TypeTargetReopened }

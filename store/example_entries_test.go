@@ -140,6 +140,12 @@ func examples() []*store.Entry {
 		&store.ReviewEnded{Owner: user, Review: 80, Why: store.ReviewDue, Kept: 1, Revoked: 2, Unanswered: 3, Gone: 4},
 		&store.SessionStarted{Session: session, User: user, Target: 9, Login: "root", Certificate: 13, Grant: 11, Way: store.WayProxy, Source: commitment,
 			Also: []store.Index{12, 40}},
+		&store.CertificateIssued{
+			Kind: store.CertificateTarget, User: user, TBS: hash, Expires: 1_700_000_300_000, Rules: 1, SignIn: 6,
+			Target: 9, Login: "root", Direct: true, Grant: 11, Source: commitment,
+		},
+		&store.TargetRenamed{Target: 9, Name: "db2.prod"},
+		&store.SessionRefused{User: user, Target: 9, Login: "root", Reason: store.RefusedDirect},
 	}
 	actors := []store.Actor{{Local: true}, {User: user}, {}}
 	entries := make([]*store.Entry, len(events))

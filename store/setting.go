@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -30,6 +31,8 @@ const (
 	SettingBotSignInLife Setting = "bot-sign-in-life"
 	// SettingApproveWith says what approvers prove themselves with.
 	SettingApproveWith Setting = "approve-with"
+	// SettingDirectSource says which addresses direct certificates may be used from.
+	SettingDirectSource Setting = "direct-source"
 )
 
 // Values of settings that are words.
@@ -45,17 +48,21 @@ const (
 
 	ApproveWithPasskey = "passkey" // alone, so that anybody can verify it
 	ApproveWithTOTP    = "totp"    // or a passkey; then the server's word is the proof
+
+	DirectSourceSeen = "seen" // the one that the server was asked from
+	DirectSourceAny  = "any"
 )
 
 const (
 	minSignInLife = 5 * time.Minute
 	maxSignInLife = 7 * 24 * time.Hour
 	maxAAGUIDs    = 64
+	maxNetworks   = 16
 )
 
 // Settings returns all settings in the order in which they are listed.
 func Settings() []Setting {
-	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators, SettingBotSignInLife, SettingApproveWith}
+	return []Setting{SettingSelfGrant, SettingSignInLife, SettingSignInIdle, SettingDeviceLogin, SettingAuthenticators, SettingBotSignInLife, SettingApproveWith, SettingDirectSource}
 }
 
 // Default returns what counts where nobody has decided.
@@ -75,6 +82,8 @@ func (s Setting) Default() string {
 		return "1h"
 	case SettingApproveWith:
 		return ApproveWithPasskey
+	case SettingDirectSource:
+		return DirectSourceSeen
 	}
 	return ""
 }
@@ -94,6 +103,9 @@ func (s Setting) Check(value string) error {
 		return err
 	case SettingApproveWith:
 		return oneOf(s, value, ApproveWithPasskey, ApproveWithTOTP)
+	case SettingDirectSource:
+		_, err := ParseDirectSource(value)
+		return err
 	}
 	return &WordError{What: "setting", Word: clip(string(s)), Want: words(Settings())}
 }
@@ -136,6 +148,28 @@ func ParseAAGUIDs(text string) ([]AAGUID, error) {
 			return nil, fmt.Errorf("%q is not an AAGUID such as 2fc0579f-8113-47ea-b116-bb5a8db9202a, nor the word %s", clip(p), AuthenticatorsAny)
 		}
 		all = append(all, a)
+	}
+	return all, nil
+}
+
+// ParseDirectSource parses the networks that the setting "direct-source" allows:
+// masked prefixes in canonical text, joined by commas. It returns none for the
+// words seen and any, which are no list.
+func ParseDirectSource(text string) ([]netip.Prefix, error) {
+	if text == DirectSourceSeen || text == DirectSourceAny {
+		return nil, nil
+	}
+	parts := strings.Split(text, ",")
+	if len(parts) > maxNetworks {
+		return nil, fmt.Errorf("%d networks: want at most %d", len(parts), maxNetworks)
+	}
+	var all []netip.Prefix
+	for _, p := range parts {
+		network, err := netip.ParsePrefix(p)
+		if err != nil || network.Masked() != network || network.Bits() == 0 || network.Addr().Is4In6() || network.String() != p {
+			return nil, fmt.Errorf("%q is not a network such as 192.0.2.0/24, nor one of the words %s and %s", clip(p), DirectSourceSeen, DirectSourceAny)
+		}
+		all = append(all, network)
 	}
 	return all, nil
 }

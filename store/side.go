@@ -57,6 +57,8 @@ func NewRecord(data []byte, e *Entry) Record {
 		r.Target = e.Index
 	case *TargetRemoved:
 		r.Target = v.Target
+	case *TargetRenamed:
+		r.Target = v.Target
 	case *TargetLabelled:
 		r.Target = v.Target
 	case *TargetChecked:

@@ -42,7 +42,7 @@ type CertificateKind string
 const (
 	// CertificateUser is a user's own certificate; the relay alone accepts it.
 	CertificateUser CertificateKind = "user"
-	// CertificateTarget opens one login on one target for one session.
+	// CertificateTarget opens one login on one target, for one session or directly.
 	CertificateTarget CertificateKind = "target"
 )
 
@@ -91,6 +91,7 @@ const (
 	RefusedGuardrail Refusal = "forbidden"
 	RefusedRequest   Refusal = "request-needed"
 	RefusedLock      Refusal = "locked"
+	RefusedDirect    Refusal = "not-directly"
 )
 
 // An EndReason is why a session ended.
@@ -161,7 +162,7 @@ func (e Errand) valid() bool          { return known(e, ErrandCheck, ErrandClose
 func (r Refusal) valid() bool {
 	return known(r, RefusedNoTarget, RefusedNoGrant, RefusedNotYet, RefusedEnded, RefusedLogin,
 		RefusedNoSignIn, RefusedForgery, RefusedNotActive, RefusedTouch,
-		RefusedHours, RefusedGuardrail, RefusedRequest, RefusedLock)
+		RefusedHours, RefusedGuardrail, RefusedRequest, RefusedLock, RefusedDirect)
 }
 
 func (r EndReason) valid() bool {

@@ -36,7 +36,7 @@ type Config struct {
 	// HostCAs are the keys that sign the relay's host certificates: one, or two
 	// while they rotate. See ParseHostCA.
 	HostCAs []ssh.PublicKey
-	// Pinned are host keys of targets that may be reached directly. May be empty.
+	// Pinned are host keys of targets that are reached past the relay. May be empty.
 	Pinned []PinnedHost
 }
 

@@ -35,7 +35,7 @@ func TestS35HostileNames(t *testing.T) {
 	w := newWorld(t)
 	w.showCanary(t)
 	w.write(t)
-	var verbatim, replaced int
+	var verbatim, replaced, certified int
 	for _, payload := range payloads {
 		host := payload + ".pam"
 		for way, try := range map[string]struct {
@@ -46,20 +46,31 @@ func TestS35HostileNames(t *testing.T) {
 			"HostName": {[]string{"-o", "HostName=" + quote(strings.ReplaceAll(host, "%", "%%")), "db1.pam", "true"}, host},
 			"user":     {[]string{"-l", payload, "--", "db1.pam", "true"}, "db1.pam"},
 			"user@":    {[]string{"--", payload + "@db1.pam", "true"}, "db1.pam"},
+
+			"direct host":     {[]string{"--", payload + ".direct.pam", "true"}, payload + ".direct.pam"},
+			"direct HostName": {[]string{"-o", "HostName=" + quote(strings.ReplaceAll(payload+".direct.pam", "%", "%%")), "db1.direct.pam", "true"}, payload + ".direct.pam"},
+			"direct user":     {[]string{"-l", payload, "--", "db1.direct.pam", "true"}, "db1.direct.pam"},
+			"direct user@":    {[]string{"--", payload + "@db1.direct.pam", "true"}, "db1.direct.pam"},
 		} {
 			what := fmt.Sprintf("%s %q", way, payload)
 			out, err := w.ssh(t, w.file(), try.args...)
 			if err == nil || strings.Contains(out, "bad configuration") {
 				t.Errorf("%s: %v\n%s", what, err, out)
 			}
-			given := w.given(t, what)
+			given, direct := w.given(t, what)
+			for _, place := range direct {
+				certified++
+				if !strings.HasSuffix(strings.ToLower(place), ".direct.pam") || strings.ContainsAny(place, "'\\! $`;&|<>()") {
+					t.Errorf("%s: vaultpam cert was given %q", what, place)
+				}
+			}
 			for _, name := range given {
 				switch {
 				case name == "(unsafe name)":
 					replaced++
 				case !strings.EqualFold(name, try.host) || strings.ContainsAny(name, "'\\! $`;&|<>()"):
 					t.Errorf("%s: vaultpam proxy was given %q", what, name)
-				case name != "db1.pam":
+				case name != "db1.pam" && name != "db1.direct.pam":
 					verbatim++
 				}
 			}
@@ -71,8 +82,8 @@ func TestS35HostileNames(t *testing.T) {
 			t.Fatalf("%q: a shell made %v (%v)", payload, left, err)
 		}
 	}
-	t.Logf("%d payloads, %d names given to vaultpam as they are, %d replaced", len(payloads), verbatim, replaced)
-	if verbatim == 0 || replaced < 20 {
+	t.Logf("%d payloads, %d names given to vaultpam as they are, %d replaced; %d certificates past the relay wanted", len(payloads), verbatim, replaced, certified)
+	if verbatim == 0 || replaced < 20 || certified == 0 {
 		t.Errorf("%d as they are, %d replaced: the payloads no longer reach the configuration", verbatim, replaced)
 	}
 }
@@ -91,20 +102,21 @@ func (w *world) showCanary(t *testing.T) {
 }
 
 // given returns the names that "vaultpam proxy" was called with since the last
-// time, and holds that every call has the form that was written.
-func (w *world) given(t *testing.T, what string) []string {
+// time, and what certificates past the relay were wanted for, and holds that every call has the form that was written.
+func (w *world) given(t *testing.T, what string) (names, direct []string) {
 	t.Helper()
-	var names []string
 	for _, call := range w.calls(t) {
 		switch {
 		case slices.Equal(call, []string{"--home", w.Dir, "cert", "--ensure", "--quiet"}):
 		case len(call) == 6 && slices.Equal(call[:4], []string{"--home", w.Dir, "proxy", "--"}):
 			names = append(names, call[4])
+		case len(call) == 8 && slices.Equal(call[:7], []string{"--home", w.Dir, "cert", "--ensure", "--quiet", "--direct", "--"}):
+			direct = append(direct, call[7])
 		default:
 			t.Errorf("%s: ssh ran vaultpam %q", what, call)
 		}
 	}
-	return names
+	return names, direct
 }
 
 // quote writes s as one argument in double quotes, as ssh_config(5) reads it.

@@ -48,19 +48,27 @@ func PlanInstall(c Config, userConfig string) (Plan, error) {
 
 // PlanFiles plans the two files in c.Dir alone, for use with "ssh -F".
 func PlanFiles(c Config) (Plan, error) {
-	known, err := c.KnownHosts()
-	if err != nil {
-		return Plan{}, err
-	}
 	config, err := c.SSHConfig()
 	if err != nil {
 		return Plan{}, err
 	}
-	var plan Plan
-	if err := plan.add(filepath.Join(c.Dir, KnownHostsFile), func([]byte) ([]byte, error) { return known, nil }); err != nil {
+	plan, err := PlanKnownHosts(c)
+	if err != nil {
 		return Plan{}, err
 	}
 	err = plan.add(filepath.Join(c.Dir, ConfigFile), func([]byte) ([]byte, error) { return config, nil })
+	return plan, err
+}
+
+// PlanKnownHosts plans the known_hosts file in c.Dir alone, for when what is pinned
+// has changed.
+func PlanKnownHosts(c Config) (Plan, error) {
+	known, err := c.KnownHosts()
+	if err != nil {
+		return Plan{}, err
+	}
+	var plan Plan
+	err = plan.add(filepath.Join(c.Dir, KnownHostsFile), func([]byte) ([]byte, error) { return known, nil })
 	return plan, err
 }
 

@@ -23,6 +23,7 @@ import (
 type relay struct {
 	address string
 	port    int
+	key     ssh.PublicKey
 }
 
 // startRelay serves on 127.0.0.1 until the test ends, with a host certificate
@@ -66,7 +67,7 @@ func startRelay(t *testing.T, hostCA ssh.Signer, userCA ssh.PublicKey, names ...
 		listener.Close()
 		running.Wait()
 	})
-	return relay{address: listener.Addr().String(), port: listener.Addr().(*net.TCPAddr).Port}
+	return relay{address: listener.Addr().String(), port: listener.Addr().(*net.TCPAddr).Port, key: host.PublicKey()}
 }
 
 func serve(conn net.Conn, config *ssh.ServerConfig) {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/vaultpam/vaultpam/client/sshconfig"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 // A world is a written configuration, a stub in vaultpam's place, and an empty
@@ -133,6 +134,53 @@ func TestConnect(t *testing.T) {
 	})
 }
 
+// TestS34DirectHostKeys: past the relay a host is believed by the keys that were
+// pinned for it, and not because the host CA says so; and ssh shows the identity of
+// that login on that host.
+func TestS34DirectHostKeys(t *testing.T) {
+	for name, test := range map[string]struct {
+		pin  func(relay) []sshconfig.PinnedHost
+		args []string
+		ok   bool
+	}{
+		"pinned":       {func(r relay) []sshconfig.PinnedHost { return pinned("db1", r.key) }, []string{"root@db1.direct.pam"}, true},
+		"upper case":   {func(r relay) []sshconfig.PinnedHost { return pinned("db1", r.key) }, []string{"root@DB1.direct.pam"}, true},
+		"another port": {func(r relay) []sshconfig.PinnedHost { return pinned("db1", r.key) }, []string{"-p", "2200", "root@db1.direct.pam"}, true},
+		"host CA":      {func(relay) []sshconfig.PinnedHost { return nil }, []string{"root@db1.direct.pam"}, false},
+		"another key": {func(relay) []sshconfig.PinnedHost {
+			_, other := newSigner(t)
+			return pinned("db1", other.PublicKey())
+		}, []string{"root@db1.direct.pam"}, false},
+		"another's key": {func(r relay) []sshconfig.PinnedHost { return pinned("db2", r.key) }, []string{"root@db1.direct.pam"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			r := startRelay(t, w.hostCA, w.userCA.PublicKey(), "db1.direct.pam")
+			writeFile(t, filepath.Join(w.stub, "address"), r.address)
+			writeUser(t, mkdir(t, filepath.Join(w.Dir, "direct", "root@db1.direct.pam")), w.userCA)
+			w.Pinned = test.pin(r)
+			w.write(t)
+			out, err := w.ssh(t, w.file(), append(test.args, "true")...)
+			if (err == nil) != test.ok || !test.ok && !strings.Contains(out, "Host key verification failed") {
+				t.Errorf("error %v\n%s", err, out)
+			}
+			calls := w.calls(t)
+			if len(calls) == 0 || !slices.Equal(calls[0][2:], []string{"cert", "--ensure", "--quiet", "--direct", "--", test.args[len(test.args)-1]}) {
+				t.Errorf("calls %q", calls)
+			}
+			for _, call := range calls[1:] {
+				if call[2] != "proxy" {
+					t.Errorf("ssh ran %q too", call)
+				}
+			}
+		})
+	}
+}
+
+func pinned(name store.TargetName, key ssh.PublicKey) []sshconfig.PinnedHost {
+	return []sshconfig.PinnedHost{{Name: name, Keys: []ssh.PublicKey{key}}}
+}
+
 // TestEffectiveSettings: what holds in the end, above a user's configuration
 // that says the opposite of everything.
 func TestEffectiveSettings(t *testing.T) {
@@ -164,12 +212,16 @@ func TestEffectiveSettings(t *testing.T) {
 	}
 	run := w.Program + " --home " + w.Dir
 	for host, more := range map[string]map[string]string{
-		"db1.pam":        {"hostname": "db1.pam", "port": "2022", "proxycommand": run + " proxy -- '%h' %p"},
+		"db1.pam": {"hostname": "db1.pam", "port": "2022", "proxycommand": run + " proxy -- '%h' %p"},
+		"db1.direct.pam": {
+			"hostname": "db1.direct.pam", "port": "2022", "proxycommand": run + " proxy -- '%h' %p",
+			"identityfile": w.Dir + "/direct/%r@%h/id_ed25519", "certificatefile": w.Dir + "/direct/%r@%h/id_ed25519-cert.pub",
+		},
 		"pam.example.eu": {"port": "2222", "proxycommand": ""},
 		// The relay may be called like a target.
 		"relay.pam": {"port": "2222", "proxycommand": ""},
 	} {
-		if host != "db1.pam" {
+		if !strings.HasPrefix(host, "db1.") {
 			w.RelayHost = host
 			w.write(t)
 		}

@@ -38,34 +38,52 @@ func (c Config) SSHConfig() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprint(&b, "# Written by \"vaultpam config ssh\", which overwrites changes.\n\n")
 
+	direct := directHosts(c.Suffix)
+	fmt.Fprint(&b, "# Targets past the relay, where a grant is for it. Gets the certificate for this\n# login before ssh reads it; a name that a shell could misread gets none.\n")
+	fmt.Fprintf(&b, "Match host \"%s%s\" user \"*%s\" exec \"%s cert --ensure --quiet --direct -- '%%r@%%h'\"\n\n", direct, exclusions(), exclusions(), run)
+	fmt.Fprintf(&b, "Match host \"%s\"\n", direct)
+	c.writeIdentity(&b, "/direct/%r@%h")
+
 	// No token may stand in this command: the host's name is not checked yet.
-	fmt.Fprint(&b, "# Renews the certificate before ssh reads it.\n")
-	fmt.Fprintf(&b, "Match host \"*.%s,%s\" exec \"%s cert --ensure --quiet\"\n\n", c.Suffix, relay, run)
+	fmt.Fprint(&b, "\n# Renews the certificate before ssh reads it.\n")
+	fmt.Fprintf(&b, "Match host \"*.%s,%s,!%s\" exec \"%s cert --ensure --quiet\"\n\n", c.Suffix, relay, direct, run)
 
 	// First, because the relay's name may end in the suffix too, and ssh takes
 	// the first value of a setting.
 	fmt.Fprint(&b, "# The relay itself, for ProxyJump and login+target@relay.\n")
 	fmt.Fprintf(&b, "Host %s\n    Port %d\n    ProxyCommand none\n", relay, c.RelayPort)
+	c.writeIdentity(&b, "")
 	c.writeTrust(&b)
 
 	fmt.Fprint(&b, "\n# Targets. A name that a shell could misread is not put into a command.\n")
 	// Match and not Host, which would compare the name that was typed while %h is
 	// the HostName in force. That one is then held against a later "Host *".
 	fmt.Fprintf(&b, "Match host \"*.%s%s\"\n    ProxyCommand %s proxy -- '%%h' %%p\n\n", c.Suffix, exclusions(), run)
-	fmt.Fprintf(&b, "Match host \"*.%s\"\n    HostName %%h\n    ProxyCommand %s proxy -- '%s' %%p\n", c.Suffix, run, unsafeName)
+	fmt.Fprintf(&b, "Match host \"*.%s,!%s\"\n", c.Suffix, direct)
+	c.writeIdentity(&b, "")
+	fmt.Fprintf(&b, "\nMatch host \"*.%s\"\n    HostName %%h\n    ProxyCommand %s proxy -- '%s' %%p\n", c.Suffix, run, unsafeName)
 	c.writeTrust(&b)
 	return b.Bytes(), nil
 }
 
-// writeTrust writes who the user is and whom ssh believes, the same for the
-// relay and the targets. Each "no" shuts a way around that file of known hosts,
-// or into the agent without a lifetime, that a general "Host *" of the user's
-// could open. Forwarding, multiplexing and the login are left to the user.
+// directHosts is the pattern of what users type to go past the relay.
+func directHosts(suffix string) string { return "*.direct." + suffix }
+
+// writeIdentity writes who the user is, by a directory in VaultPAM's own. Tokens in
+// its name are ssh's to expand: they name files, and no shell reads them.
+func (c Config) writeIdentity(b *bytes.Buffer, within string) {
+	dir := sshPath(filepath.ToSlash(c.Dir))
+	dir = strings.TrimSuffix(dir, `"`) + within
+	fmt.Fprintf(b, "    IdentityFile %s/id_ed25519\"\n", dir)
+	fmt.Fprintf(b, "    CertificateFile %s/id_ed25519-cert.pub\"\n", dir)
+}
+
+// writeTrust writes whom ssh believes, the same for the relay and the targets. Each
+// "no" shuts a way around that file of known hosts, or into the agent without a
+// lifetime, that a general "Host *" of the user's could open. Forwarding,
+// multiplexing and the login are left to the user.
 func (c Config) writeTrust(b *bytes.Buffer) {
-	dir := filepath.ToSlash(c.Dir)
-	fmt.Fprintf(b, "    IdentityFile %s\n", sshPath(dir+"/id_ed25519"))
-	fmt.Fprintf(b, "    CertificateFile %s\n", sshPath(dir+"/id_ed25519-cert.pub"))
-	fmt.Fprintf(b, "    UserKnownHostsFile %s\n", sshPath(dir+"/"+KnownHostsFile))
+	fmt.Fprintf(b, "    UserKnownHostsFile %s\n", sshPath(filepath.ToSlash(c.Dir)+"/"+KnownHostsFile))
 	fmt.Fprint(b, "    GlobalKnownHostsFile /dev/null\n")
 	fmt.Fprint(b, "    StrictHostKeyChecking yes\n")
 	for _, keyword := range []string{"CheckHostIP", "VerifyHostKeyDNS", "UpdateHostKeys", "NoHostAuthenticationForLocalhost", "AddKeysToAgent"} {
@@ -76,7 +94,7 @@ func (c Config) writeTrust(b *bytes.Buffer) {
 
 // KnownHosts returns the content of KnownHostsFile, in the format of sshd(8),
 // "SSH_KNOWN_HOSTS FILE FORMAT": the host CA for the relay and for every
-// target, then the pinned keys.
+// target, then the pinned keys of targets past the relay.
 func (c Config) KnownHosts() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -85,8 +103,10 @@ func (c Config) KnownHosts() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// ssh looks a host on a port other than 22 up as "[host]:port".
-	hosts := fmt.Sprintf("*.%s,[*.%s]:*,%s", c.Suffix, c.Suffix, relay)
+	// ssh looks a host on a port other than 22 up as "[host]:port". Past the relay
+	// the host CA vouches for nobody: there are the keys that were pinned.
+	direct := directHosts(c.Suffix)
+	hosts := fmt.Sprintf("*.%s,[*.%s]:*,!%s,![%s]:*,%s", c.Suffix, c.Suffix, direct, direct, relay)
 	if c.RelayPort != 22 {
 		hosts += fmt.Sprintf(",[%s]:%d", relay, c.RelayPort)
 	}
@@ -109,7 +129,7 @@ func (c Config) KnownHosts() ([]byte, error) {
 			if err != nil {
 				return nil, fmt.Errorf("pinned host %s: %w", name, err)
 			}
-			fmt.Fprintf(&b, "%s.%s,[%s.%s]:* %s\n", name, c.Suffix, name, c.Suffix, line)
+			fmt.Fprintf(&b, "%s.direct.%s,[%s.direct.%s]:* %s\n", name, c.Suffix, name, c.Suffix, line)
 		}
 	}
 	return b.Bytes(), nil

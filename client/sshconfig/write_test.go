@@ -42,9 +42,9 @@ func TestKnownHosts(t *testing.T) {
 			continue
 		}
 		want := "# Written by \"vaultpam config ssh\", which overwrites changes.\n" +
-			"@cert-authority *.pam,[*.pam]:*," + test.names + " " + authorized(c.HostCAs[0]) + "\n" +
-			"@cert-authority *.pam,[*.pam]:*," + test.names + " " + authorized(c.HostCAs[1]) + "\n" +
-			"db1.prod.pam,[db1.prod.pam]:* " + authorized(host.PublicKey()) + "\n"
+			"@cert-authority *.pam,[*.pam]:*,!*.direct.pam,![*.direct.pam]:*," + test.names + " " + authorized(c.HostCAs[0]) + "\n" +
+			"@cert-authority *.pam,[*.pam]:*,!*.direct.pam,![*.direct.pam]:*," + test.names + " " + authorized(c.HostCAs[1]) + "\n" +
+			"db1.prod.direct.pam,[db1.prod.direct.pam]:* " + authorized(host.PublicKey()) + "\n"
 		if diff := cmp.Diff(want, string(got)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.host, diff)
 		}
@@ -165,7 +165,7 @@ func FuzzWrite(f *testing.F) {
 		if len(authority) != 4 || authority[0] != "@cert-authority" || !strings.HasPrefix(authority[1], "*."+suffix+",") || authority[2]+" "+authority[3] != authorized(c.HostCAs[0]) {
 			t.Errorf("authority line %q", lines[1])
 		}
-		if len(pin) != 3 || pin[0] != pinned+"."+suffix+",["+pinned+"."+suffix+"]:*" {
+		if len(pin) != 3 || pin[0] != pinned+".direct."+suffix+",["+pinned+".direct."+suffix+"]:*" {
 			t.Errorf("pinned line %q", lines[2])
 		}
 	})

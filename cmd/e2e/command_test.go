@@ -31,6 +31,7 @@ type script = testscript.TestScript
 //	[!] enrol PERSON INVITATION        a person enrols
 //	code PERSON FILE                   a person's next TOTP code
 //	host NAME                          a private sshd that was set up for VaultPAM
+//	setup HOST NAME                    sets a host up anew, as a target of another name
 //	barehost NAME                      a private sshd that trusts nobody yet (root)
 //	ownhost NAME                       one with accounts and an /etc/ssh of its own (root)
 //	[!] inhost NAME PROGRAM…           runs a program on it as root
@@ -89,7 +90,7 @@ func commands() map[string]func(*script, bool, []string) {
 		"provider": (*world).doProvider, "account": (*world).doAccount, "signsout": (*world).doSignsOut,
 		"log": (*world).doLog, "company": (*world).doCompany, "join": (*world).doJoin, "person": (*world).doPerson,
 		"code": (*world).doCode, "host": (*world).doHost, "barehost": (*world).doBareHost,
-		"ownhost": (*world).doOwnHost, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,
+		"ownhost": (*world).doOwnHost, "setup": (*world).doSetUp, "reloads": (*world).doReloads, "hostdown": (*world).doHostDown,
 		"register": (*world).doRegister, "hostlog": (*world).doHostLog, "exits": (*world).doExits,
 		"took": (*world).doTook, "capture": (*world).doCapture, "bg": (*world).doBg, "send": (*world).doSend,
 		"keys": (*world).doKeys, "sendcode": (*world).doSendCode,

@@ -80,7 +80,7 @@ func (w *world) newHost(name string) (*host, error) {
 		return nil, err
 	}
 	if !isRoot() {
-		if err := w.trustAsUser(h); err != nil {
+		if err := w.trustAsUser(h, h.name); err != nil {
 			return nil, err
 		}
 	}
@@ -93,10 +93,10 @@ func (w *world) newHost(name string) (*host, error) {
 
 // trustAsUser does by hand what the set-up script does: an ordinary user's sshd
 // can't run the command as nobody, so the principals come from a file.
-func (w *world) trustAsUser(h *host) error {
+func (w *world) trustAsUser(h *host, name string) error {
 	var keys []byte
-	for _, name := range []string{"target-ca.pub", "emergency-ca.pub"} {
-		key, err := os.ReadFile(filepath.Join(w.data(), "keys", name))
+	for _, file := range []string{"target-ca.pub", "emergency-ca.pub"} {
+		key, err := os.ReadFile(filepath.Join(w.data(), "keys", file))
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (w *world) trustAsUser(h *host) error {
 	ca, principals := filepath.Join(h.dir, "vaultpam_ca.pub"), filepath.Join(h.dir, "principals")
 	return errors.Join(
 		os.WriteFile(ca, keys, 0o644),
-		os.WriteFile(principals, []byte(w.login.name+"@"+h.name+"\n"), 0o644),
+		os.WriteFile(principals, []byte(w.login.name+"@"+name+"\n"), 0o644),
 		os.WriteFile(filepath.Join(h.dir, "sshd_config.d", "00-vaultpam.conf"),
 			[]byte("TrustedUserCAKeys "+ca+"\nAuthorizedPrincipalsFile "+principals+"\n"), 0o644))
 }
@@ -129,10 +129,10 @@ func (h *host) start() error {
 	return h.process.out.sees(listening, 1)
 }
 
-// setUp runs the script that `vaultpamd target setup` prints and waits for sshd
-// to have read its configuration again.
-func (w *world) setUp(h *host) error {
-	cmd, err := w.command(operator, []string{"sh", "-c", `vaultpamd target setup "$0" | SSHD_CONFIG="$1" sh`, h.name, h.conf})
+// setUp runs the script that `vaultpamd target setup` prints for a name and waits
+// for sshd to have read its configuration again.
+func (w *world) setUp(h *host, name string) error {
+	cmd, err := w.command(operator, []string{"sh", "-c", `vaultpamd target setup "$0" | SSHD_CONFIG="$1" sh`, name, h.conf})
 	if err != nil {
 		return err
 	}
@@ -141,4 +141,19 @@ func (w *world) setUp(h *host) error {
 		return fmt.Errorf("setting %s up: %w\n%s", h.name, err, out)
 	}
 	return h.process.out.sees(listening, before+1)
+}
+
+// doSetUp sets a host up anew, as a target of another name.
+func (w *world) doSetUp(_ *script, args []string) error {
+	if err := want(args, 2, 2); err != nil {
+		return err
+	}
+	h, ok := w.hosts[args[0]]
+	if !ok {
+		return fmt.Errorf("there is no host %s in this script", args[0])
+	}
+	if !isRoot() {
+		return w.trustAsUser(h, args[1]) // sshd reads the principals at each login
+	}
+	return w.setUp(h, args[1])
 }

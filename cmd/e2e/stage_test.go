@@ -115,7 +115,7 @@ func (w *world) doHost(ts *script, args []string) error {
 	if err := w.doBareHost(ts, args); err != nil || !isRoot() {
 		return err
 	}
-	return w.setUp(w.hosts[args[0]])
+	return w.setUp(w.hosts[args[0]], args[0])
 }
 
 func (w *world) doBareHost(ts *script, args []string) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vaultpam/vaultpam/client"
 	"github.com/vaultpam/vaultpam/server/api"
+	"github.com/vaultpam/vaultpam/store"
 )
 
 func (a *app) grantAddCommand() *cobra.Command {
@@ -95,7 +96,20 @@ func (a *app) addGrant(cmd *cobra.Command, g api.Grant, flags grantFlags, senten
 		kind = "guardrail"
 	}
 	a.say("%s %d: %s", kind, added.ID, client.Clean(sentence(added)))
+	a.noteDirect(added)
 	return nil
+}
+
+// noteDirect says what a grant for going past the relay does not do by itself.
+func (a *app) noteDirect(g api.Grant) {
+	purposes, err := store.ParsePurposes(g.For)
+	switch {
+	case err != nil || g.Forbids || !purposes.Has(store.PurposeDirect):
+	case g.Conditions.Longest != 0:
+		a.say("note: nothing ends a connection past the relay, so that a grant with a longest session opens no way past it")
+	case !store.DefaultPurposes().Within(purposes):
+		a.say("note: direct opens what is allowed through the relay as well; it takes %s there, by this grant or others", store.DefaultPurposes())
+	}
 }
 
 func subjectText(g api.Grant) string {

@@ -176,7 +176,7 @@ func columnsOf(kind store.EventType) []column {
 	switch kind {
 	case store.TypeCertificateIssued:
 		return []column{index, when, field("factor", "factor"), field("principal", "principal"), field("target", "target"),
-			field("expiry", "expires"), field("session", "session")}
+			field("expiry", "expires"), {"session", opened}}
 	case store.TypeSessionStarted:
 		return []column{index, when, user, target, field("login", "login"), field("way", "way"), field("session", "session")}
 	case store.TypeSessionEnded:
@@ -195,6 +195,14 @@ func columnsOf(kind store.EventType) []column {
 
 func field(head, name string) column {
 	return column{head, func(e api.Entry) string { return fieldText(e.Fields[name]) }}
+}
+
+// opened is what a certificate was for: a session, or going past the relay.
+func opened(e api.Entry) string {
+	if direct, _ := e.Fields["direct"].(bool); direct {
+		return "direct"
+	}
+	return fieldText(e.Fields["session"])
 }
 
 // fieldText writes a field of an entry on one line.

@@ -134,6 +134,9 @@ func (a *app) couldTable(r api.WhoCould) table {
 		case c.Touch != 0:
 			could = fmt.Sprintf("with a touch in %dm", c.Touch)
 		}
+		if c.Direct {
+			could += ", also past the relay"
+		}
 		user := c.User
 		if c.Bot {
 			user = "bot " + user

@@ -15,14 +15,14 @@ import (
 
 // A certFlags says how certificates are got.
 type certFlags struct {
-	ensure, quiet, json bool
-	robot               botFlags
+	ensure, quiet, json, direct bool
+	robot                       botFlags
 }
 
 func (a *app) certCommand() *cobra.Command {
 	var flags certFlags
 	cmd := &cobra.Command{
-		Use:   "cert",
+		Use:   "cert [LOGIN@TARGET]",
 		Short: "get a certificate for a fresh key",
 		Long: `cert makes a fresh key, gets a certificate for it, writes both to fixed files and
 puts them into the ssh-agent for as long as the certificate lives.
@@ -33,17 +33,30 @@ configuration that "vaultpam config ssh" writes runs it before each connection.
 
 With --bot it signs in by the bot's key where the last sign-in is over, asks
 nobody anything, and leaves keyring and ssh-agent alone. A directory that belongs
-to a bot does so without --bot, too.`,
-		Args: wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+to a bot does so without --bot, too.
+
+With --direct it gets another certificate, for a key of its own, which opens one
+login of one target past the relay, where a grant is for that. It keeps the host's
+keys beside those of the relay. Nothing is recorded on such a connection, and
+VaultPAM can't end it. ssh LOGIN@TARGET.direct.SUFFIX gets one by itself.`,
+		Example: "  vaultpam cert\n  vaultpam cert --direct root@db1",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := flags.robot.check(cmd); err != nil {
 				return err
+			}
+			if flags.direct != (len(args) == 1) {
+				return &usageError{command: cmd.CommandPath(), why: "--direct and LOGIN@TARGET go together, as in vaultpam cert --direct root@db1"}
+			}
+			if flags.direct {
+				return a.directCert(cmd.Context(), flags, args[0])
 			}
 			return a.cert(cmd.Context(), flags)
 		},
 	}
 	cmd.Flags().BoolVar(&flags.ensure, "ensure", false, "only where the one that is there is about to end")
 	cmd.Flags().BoolVar(&flags.quiet, "quiet", false, "say nothing but what went wrong")
+	cmd.Flags().BoolVar(&flags.direct, "direct", false, "for LOGIN@TARGET past the relay")
 	flags.robot.add(cmd)
 	jsonFlag(cmd, &flags.json)
 	return cmd
@@ -95,7 +108,7 @@ func (a *app) cert(ctx context.Context, flags certFlags) error {
 			a.warn(err)
 		}
 	}
-	return a.showCertificate(home, id.Cert, flags)
+	return a.showCertificate(home.Dir(), id.Cert, flags)
 }
 
 // botCert gets a bot's certificate. It goes into no agent: there may be none, and
@@ -110,7 +123,7 @@ func (a *app) botCert(ctx context.Context, flags certFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.showCertificate(r.home, id.Cert, flags)
+	return a.showCertificate(r.home.Dir(), id.Cert, flags)
 }
 
 // renew gets a certificate: always, or where the flags say so where it is due.
@@ -154,11 +167,11 @@ type certReport struct {
 	Certificate string    `json:"certificate"` // file
 }
 
-func (a *app) showCertificate(home *client.Home, cert *ssh.Certificate, flags certFlags) error {
+func (a *app) showCertificate(dir string, cert *ssh.Certificate, flags certFlags) error {
 	report := certReport{
 		Serial: cert.Serial, Expires: time.Unix(int64(cert.ValidBefore), 0).UTC(),
-		Key:         filepath.Join(home.Dir(), agent.KeyFile),
-		Certificate: filepath.Join(home.Dir(), agent.CertFile),
+		Key:         filepath.Join(dir, agent.KeyFile),
+		Certificate: filepath.Join(dir, agent.CertFile),
 	}
 	switch {
 	case flags.json:

@@ -150,8 +150,13 @@ func (a *app) sshConfig(home *client.Home, settings client.Settings) (sshconfig.
 	if err != nil {
 		return sshconfig.Config{}, err
 	}
-	return sshconfig.Config{
+	config := sshconfig.Config{
 		Dir: home.Dir(), Program: program, Suffix: settings.Suffix,
 		RelayHost: strings.ToLower(host), RelayPort: port, HostCAs: []ssh.PublicKey{ca},
-	}, nil
+	}
+	direct, err := home.DirectHosts()
+	for _, d := range direct {
+		config.Pinned = append(config.Pinned, sshconfig.PinnedHost{Name: d.Target, Keys: d.HostKeys})
+	}
+	return config, err
 }

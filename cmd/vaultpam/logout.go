@@ -61,7 +61,7 @@ func (a *app) logout(ctx context.Context) error {
 			a.warn(err)
 		}
 	}
-	gone := errors.Join(n.home.ForgetSession(ctx), agent.RemoveIdentity(n.home.Dir()))
+	gone := errors.Join(n.home.ForgetSession(ctx), agent.RemoveIdentity(n.home.Dir()), n.home.ForgetDirect())
 	switch {
 	case gone != nil:
 		return gone

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"strconv"
 	"sync"
 
@@ -20,7 +23,8 @@ func (a *app) proxyCommand() *cobra.Command {
 		Long: `proxy is what ssh runs as its ProxyCommand: it connects standard input and output
 with the relay and names the target to it. HOST is a target's name with the
 suffix, db1.pam. PORT is what ssh would use and says nothing here: the relay
-knows each target's address.`,
+knows each target's address. With db1.direct.pam it connects with the target
+itself, where "vaultpam cert --direct" has learned its address.`,
 		Args: wantArgs("HOST", "PORT"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.proxy(cmd.Context(), args[0], args[1]) },
 	}
@@ -42,6 +46,9 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 	if err != nil {
 		return withHint(&usageError{command: "vaultpam proxy", why: err.Error()}, "vaultpam targets")
 	}
+	if past, ok := client.Direct(target); ok {
+		return a.proxyDirect(ctx, home, past)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var touch sync.WaitGroup
 	defer touch.Wait()
@@ -53,7 +60,28 @@ func (a *app) proxy(ctx context.Context, host, port string) error {
 	if err != nil {
 		return err
 	}
-	err = client.Splice(ctx, relay, a.Stdin, a.Stdout)
+	return a.splice(ctx, relay)
+}
+
+// proxyDirect connects with a target itself.
+func (a *app) proxyDirect(ctx context.Context, home *client.Home, target store.TargetName) error {
+	host, err := home.DirectHost(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return refuse("vaultpam cert --direct LOGIN@"+string(target), "there is no certificate on this machine that goes past the relay to %s", target)
+	}
+	if err != nil {
+		return err
+	}
+	conn, err := client.DialHost(ctx, host, callTimeout)
+	if err != nil {
+		return err
+	}
+	return a.splice(ctx, conn)
+}
+
+// splice passes on what is said on both sides until one has said everything.
+func (a *app) splice(ctx context.Context, conn *net.TCPConn) error {
+	err := client.Splice(ctx, conn, a.Stdin, a.Stdout)
 	if ctx.Err() == nil {
 		return err
 	}

@@ -139,11 +139,16 @@ func (r *robot) signIn(ctx context.Context) (*node, error) {
 	return n.withSession(ctx)
 }
 
-// certificate asks for a certificate in the session that is kept, and where that is
-// over in a new one.
+// certificate asks for a certificate for the relay.
 func (r *robot) certificate(ctx context.Context, key ssh.PublicKey) (*ssh.Certificate, error) {
+	return r.ask(ctx, func(c *client.Client) (*ssh.Certificate, error) { return c.Certificate(ctx, key) })
+}
+
+// ask asks for a certificate in the session that is kept, and where that is over in a
+// new one.
+func (r *robot) ask(ctx context.Context, ask func(*client.Client) (*ssh.Certificate, error)) (*ssh.Certificate, error) {
 	if n, err := r.signedIn(ctx); err == nil {
-		cert, err := n.client.Certificate(ctx, key)
+		cert, err := ask(n.client)
 		if err == nil || !client.IsKind(err, api.KindUnauthenticated) {
 			return cert, err
 		}
@@ -152,7 +157,7 @@ func (r *robot) certificate(ctx context.Context, key ssh.PublicKey) (*ssh.Certif
 	if err != nil {
 		return nil, err
 	}
-	return n.client.Certificate(ctx, key)
+	return ask(n.client)
 }
 
 // signedIn returns the session that is kept.

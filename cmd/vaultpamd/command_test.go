@@ -169,7 +169,7 @@ func TestTheLocalAdministrator(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
 		{"self-grant", "perhaps", "want one of refused, allowed"}, {"no-such", "allowed", "self-grant"}, {"", "", "self-grant"},
 		{"sign-in-life", "1s", "from 5m to 168h"}, {"sign-in-idle", "never", "from 5m to 168h"}, {"device-login", "yes", "same-source"},
-		{"authenticators", "yubikey", "AAGUID"},
+		{"authenticators", "yubikey", "AAGUID"}, {"direct-source", "10.0.0.1/8", "is not a network"}, {"direct-source", "0.0.0.0/0", "is not a network"},
 	} {
 		if r := run(t, "setting", "--dir", dir, c.name, c.value); r.code != exitFailed || !strings.Contains(r.stderr, c.want) {
 			t.Errorf("%v: %+v", c, r)
@@ -183,6 +183,7 @@ func TestTheLocalAdministrator(t *testing.T) {
 		{"device-login", "same-source", "same-source"}, {"authenticators", "any", "any"},
 		{"bot-sign-in-life", "1h", "1h"},
 		{"approve-with", "passkey", "passkey"},
+		{"direct-source", "seen", "seen"},
 	}
 	r := run(t, "setting", "--dir", dir)
 	var got [][]string

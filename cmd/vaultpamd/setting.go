@@ -33,6 +33,10 @@ arguments it lists all settings, what they are and what they are by default.
     approve-with    what approvers answer requests with: passkey, which anybody can
                     verify later; totp, a code as well, for which the server's word
                     is all there is
+    direct-source   which addresses direct certificates may be used from: seen, the
+                    one that the server was asked from; networks, such as
+                    10.0.0.0/8,192.0.2.0/24; any, which leaves a stolen key good
+                    everywhere until its certificate ends
 
 Sessions that are open keep the times that they were opened with.`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -111,6 +111,8 @@ func (a *applier) apply() error {
 		return a.targetAdded(e)
 	case *store.TargetRemoved:
 		return a.targetRemoved(e)
+	case *store.TargetRenamed:
+		return a.targetRenamed(e)
 	case *store.TargetLabelled:
 		return a.targetLabelled(e)
 	case *store.TargetChecked:
@@ -390,9 +392,14 @@ func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
 	return a.used(e.User, e.Factor, e.Step, e.Counter)
 }
 
-// certificateIssued takes in that a sign-in session is being used, and what a
-// session opens its target with.
+// certificateIssued takes in that a sign-in session is being used, what a session
+// opens its target with, and until when somebody's own key opens a target by its
+// name. That of a session never leaves the relay.
 func (a *applier) certificateIssued(e *store.CertificateIssued) {
+	if t, ok := a.targets.get(e.Target); ok && e.Direct && t.Certified < e.Expires {
+		t.Certified = e.Expires
+		a.targets = a.targets.set(t.Entry, t)
+	}
 	if x, ok := a.sessions.get(e.Session); ok && e.Kind == store.CertificateTarget {
 		x.Certificates = append(slices.Clip(x.Certificates), a.entry.Index)
 		a.sessions = a.sessions.set(x.ID, x)
@@ -436,6 +443,7 @@ func (a *applier) targetAdded(e *store.TargetAdded) error {
 		Entry: a.entry.Index, Name: e.Name, Address: e.Address, HostKeys: e.HostKeys, Logins: e.Logins, Egress: e.Egress,
 	})
 	a.names = a.names.set(e.Name, a.entry.Index)
+	a.formers = a.formers.drop(e.Name)
 	return nil
 }
 
@@ -461,6 +469,8 @@ func (a *applier) targetRemoved(e *store.TargetRemoved) error {
 	}
 	a.dropLock(lockKey{target: t.Entry})
 	a.names = a.names.drop(t.Name)
+	a.formers = a.formers.set(t.Name, former{Name: t.Name, Target: t.Entry, Until: t.Certified, HostKeys: t.HostKeys})
+	a.release(t.Entry, a.entry.Index)
 	a.targets = a.targets.drop(t.Entry)
 	return nil
 }
@@ -532,6 +542,7 @@ func (a *applier) sessionEnded(e *store.SessionEnded) error {
 		return errors.New("no such session is open")
 	}
 	a.sessions = a.sessions.drop(e.Session)
+	a.letIn(x, e)
 	a.errandEnded(x)
 	return nil
 }

@@ -30,7 +30,7 @@ func (w *world) command() access.Command {
 	if w.seldom("restore") {
 		return access.RestoreLedger{Size: uint64(w.state.Next()) + 5, Root: w.hash()}
 	}
-	switch rapid.IntRange(0, 69).Draw(w.t, "command") { // rapid prefers what comes first
+	switch rapid.IntRange(0, 75).Draw(w.t, "command") { // rapid prefers what comes first
 	case 0, 1, 2:
 		user, signIn := w.anyUser(), known(w, "sign-in", w.signIns, 1<<40)
 		if x := w.model.signIns[signIn]; x != nil && !w.seldom("foreign sign-in") {
@@ -97,7 +97,7 @@ func (w *world) command() access.Command {
 		return c
 	case 28, 29:
 		return access.CreateRecoveryCodes{By: w.caller(), Codes: w.hash(), Step: w.stepOf()}
-	case 30, 62:
+	case 30, 62, 63, 69, 75:
 		return access.RenewFactor{By: w.caller(), Invite: w.invite()}
 	case 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41:
 		return w.factorCommand()
@@ -116,6 +116,8 @@ func (w *world) command() access.Command {
 		return w.grantCommand()
 	case 57, 58, 59:
 		return w.lockCommand()
+	case 70, 71, 72, 73, 74:
+		return w.directCommand()
 	case 64, 65, 66, 67, 68:
 		return w.botCommand()
 	default:
@@ -126,7 +128,7 @@ func (w *world) command() access.Command {
 func (w *world) addTarget() access.Command {
 	return access.AddTarget{
 		By: w.by(), Name: one(w, "name", "db1", "web1", "cache", "-db"), Address: "db1.example:22",
-		HostKeys: one(w, "keys", []ssh.PublicKey{keys().subject}, nil, []ssh.PublicKey{keys().subject, keys().subject}),
+		HostKeys: one(w, "keys", []ssh.PublicKey{keys().subject}, []ssh.PublicKey{keys().authorities[ca.Host].PublicKey()}, nil, []ssh.PublicKey{keys().subject, keys().subject}),
 		Logins:   rapid.SliceOfN(rapid.SampledFrom([]string{"root", "deploy", "www", "root"}), 1, 3).Draw(w.t, "logins"),
 		Egress:   one(w, "egress", "198.51.100.1", "2001:db8::1", "", "0.0.0.0", "::ffff:192.0.2.1", "192.0.2.9", "192.0.2.8"),
 	}

@@ -24,6 +24,11 @@ type Could struct {
 // May reports whether they could log in.
 func (c Could) May() bool { return c.Lock.Entry == 0 && len(c.Standing.Purposes) > 0 }
 
+// Directly reports whether they could log in past the relay.
+func (c Could) Directly() bool { return c.May() && c.directly() == nil }
+
+func (c Could) directly() *Refusal { return c.Standing.directly(c.User, c.Target.Name, c.Login) }
+
 // Request returns the grant by which they could ask for it, where that is all that
 // is missing.
 func (c Could) Request() (Grant, bool) {
@@ -173,6 +178,11 @@ func (s State) Sentence(c Could) string {
 	fmt.Fprintf(&b, ", by %s", grantList(c.Standing.Grants))
 	if len(c.Standing.Guardrails) > 0 {
 		fmt.Fprintf(&b, " and within %s", grantList(c.Standing.Guardrails))
+	}
+	if r := c.directly(); r == nil {
+		b.WriteString("; also past the relay, unrecorded, where nothing ends a connection")
+	} else if c.Standing.Purposes.Has(store.PurposeDirect) {
+		fmt.Fprintf(&b, "; but not past the relay: %s", r.Message)
 	}
 	return b.String()
 }

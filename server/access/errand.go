@@ -223,6 +223,7 @@ func (a *applier) targetChecked(e *store.TargetChecked) error {
 		New: e.New, Gone: e.Gone, Unread: e.Unread, Closed: e.Closed, Report: e.Report,
 	}
 	a.targets = a.targets.set(t.Entry, t)
+	a.release(t.Entry, a.entry.Index)
 	return nil
 }
 

@@ -60,7 +60,7 @@ func (w *world) addGrant() access.Command {
 		Logins: rapid.SliceOfN(rapid.SampledFrom([]string{"root", "root", "deploy", "root"}), 1, 2).Draw(w.t, "logins"),
 		From:   one(w, "from", 0, 0, 0, now, now-1000, now+1000, now+3_600_000),
 		Until:  one(w, "until", 0, 0, 0, now, now+1, now+30_000, now+7_200_000),
-		For:    one(w, "for", "", "", "shell", "exec; sftp=read-only", "exec=uptime; exec=df -h", "sftp=read-write", "shell; local-forward=10.0.0.5:5432", "direct; local-forward=*:*", "sftp", "god"),
+		For:    one(w, "for", "", "", "shell", "exec; sftp=read-only", "exec=uptime; exec=df -h", "sftp=read-write", "shell; local-forward=10.0.0.5:5432", "direct; local-forward=*:*", "sftp", "god", everything, "direct"),
 		Hours:  rapid.SampledFrom(append(keysOf(windows()), "", "", "")).Draw(w.t, "hours"),
 		Conditions: store.Conditions{
 			Reason:  w.seldom("reason"),
@@ -82,7 +82,7 @@ func (w *world) addGuardrail() access.Command {
 		By:     w.by(),
 		Logins: one(w, "logins", nil, []string{"root"}, []string{"deploy", "www"}, []string{"*"}),
 		Until:  one(w, "until", 0, now+30_000, now+3_600_000, now),
-		For:    one(w, "forbid", "", "sftp", "sftp=read-write", "shell; exec", "local-forward", "local-forward=*:*"),
+		For:    one(w, "forbid", "", "sftp", "sftp=read-write", "shell; exec", "local-forward", "direct", "local-forward=*:*"),
 		Hours:  rapid.SampledFrom(append(keysOf(windows()), "", "")).Draw(w.t, "hours"),
 	}
 	c.User, c.Group = w.whom()

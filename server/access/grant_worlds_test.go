@@ -57,9 +57,10 @@ func TestGrantWorlds(t *testing.T) {
 		start.Certificate = start.SignIn // the model reads it there
 		base.do(start)
 	}
-	answers, asked, proposed := map[bool]int{}, map[access.RequestState]int{}, map[access.RequestState]int{}
+	answers, asked, proposed, directs := map[bool]int{}, map[access.RequestState]int{}, map[access.RequestState]int{}, map[bool]int{}
 	check(t, rounds(10_000, 1_000_000), func(t *rapid.T) {
 		w := grantWorld(t, base)
+		w.directs = directs
 		for range rapid.IntRange(4, 16).Draw(t, "steps") {
 			w.grantStep(people, leads, board)
 		}
@@ -83,6 +84,9 @@ func TestGrantWorlds(t *testing.T) {
 			}
 		}
 	})
+	if t.Logf("%d direct certificates, %d refused", directs[true], directs[false]); directs[true] == 0 || directs[false] == 0 {
+		t.Error("all direct certificates were issued, or none: the worlds are not what they should be")
+	}
 	t.Logf("of the requests there are %v, of the proposals %v", asked, proposed)
 	for _, state := range []access.RequestState{access.RequestWaits, access.RequestApproved, access.RequestDenied, access.RequestWithdrawn, access.RequestRanOut, access.RequestVoid} {
 		if asked[state] == 0 || proposed[state] == 0 {
@@ -111,7 +115,7 @@ func (w *world) grantStep(people []person, leads, board []approver) {
 	w.Helper()
 	group, p := one[store.GroupName](w, "group", "dba", "ops", "dba", "ops", "leads"), rapid.SampledFrom(append(people, leads[0].person, leads[1].person)).Draw(w.t, "who")
 	var cmd access.Command
-	switch rapid.IntRange(0, 24).Draw(w.t, "step") {
+	switch rapid.IntRange(0, 29).Draw(w.t, "step") {
 	case 0, 1, 2, 3:
 		c := w.addGrant().(access.AddGrant)
 		c.By, cmd = local, c
@@ -130,6 +134,16 @@ func (w *world) grantStep(people []person, leads, board []approver) {
 		cmd = w.requestCommand(people, leads)
 	case 16, 17, 18, 19, 20, 21:
 		cmd = w.changeCommand(board)
+	case 22, 23:
+		// What is rare by chance: everything that going past the relay takes.
+		cmd = access.AddGrant{
+			By: local, User: p.handle, Targets: one(w, "direct targets", "*", "env=prod"), Logins: []string{"root"}, For: everything,
+			Until:      one(w, "direct until", 0, w.at()+30_000, w.at()+90_500),
+			Hours:      rapid.SampledFrom(append(keysOf(windows()), "", "", "")).Draw(w.t, "direct hours"),
+			Conditions: store.Conditions{Longest: one[uint64](w, "direct longest", 0, 0, 60)},
+		}
+	case 24, 25, 26:
+		cmd = w.direct(p, one[store.TargetName](w, "target", "db1", "web1"), one[store.Login](w, "login", "root", "root", "deploy"))
 	default:
 		start := w.start(p, one[store.TargetName](w, "target", "db1", "web1"), one[store.Login](w, "login", "root", "deploy"))
 		start.Certificate = start.SignIn // the model reads it there
@@ -138,6 +152,9 @@ func (w *world) grantStep(people []person, leads, board []approver) {
 	size, at := len(w.entries), w.at()
 	_, err := w.decide(cmd)
 	w.expect(cmd, at, err)
+	if _, ok := cmd.(access.IssueDirectCertificate); ok {
+		w.directs[err == nil]++
+	}
 	for _, e := range w.entries[size:] {
 		w.model.see(e)
 		w.know(e)

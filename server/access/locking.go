@@ -119,6 +119,13 @@ func (c AddLock) mayLock(s State, l Lock) (store.UserID, error) {
 		if !ok || c.Certificate == nil {
 			return store.UserID{}, noSerial(l.Serial)
 		}
+		if c.Certificate.Direct {
+			return store.UserID{}, &Refusal{
+				Kind:    Invalid,
+				Message: fmt.Sprintf("the certificate with the serial %d goes past VaultPAM, which can't stop it; it ended or ends at %s", l.Serial, second(c.Certificate.Expires)),
+				Hint:    "to keep its owner from another one: vaultpam lock user HANDLE",
+			}
+		}
 		if _, open := s.sessions.get(c.Certificate.Session); !open && c.Certificate.Kind == store.CertificateTarget {
 			return store.UserID{}, &Refusal{
 				Kind:    NotFound,

@@ -30,7 +30,7 @@ func (m *model) seeLock(e *store.Entry) {
 		maps.DeleteFunc(m.invited, func(_ store.Hash, id store.UserID) bool { return id == v.User })
 		m.invited[v.Token] = v.User
 	case *store.CertificateIssued:
-		if v.Kind == store.CertificateTarget {
+		if v.Kind == store.CertificateTarget && !v.Direct {
 			m.onward[v.Session] = append(m.onward[v.Session], m.company.state.SerialOf(e.Index))
 		}
 	}

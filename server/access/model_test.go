@@ -39,6 +39,11 @@ type model struct {
 	locks     map[store.Index]*store.LockAdded
 	onward    map[store.SessionID][]store.Serial // of target certificates
 	invited   map[store.Hash]store.UserID
+	answers   []modelName                     // which names hosts were set up for
+	made      []modelName                     // and certificates made
+	looks     map[store.Index]store.SessionID // the last look of each target that counts
+	renamed   map[store.Index]store.Index
+	started   map[store.SessionID]store.Index
 }
 
 type modelUser struct {
@@ -103,6 +108,7 @@ func newModel(c *company) *model {
 		checks: map[store.Index]*store.TargetChecked{},
 		groups: map[store.Index]*modelGroup{}, links: map[store.UserID]modelLink{},
 		locks: map[store.Index]*store.LockAdded{}, onward: map[store.SessionID][]store.Serial{}, invited: map[store.Hash]store.UserID{},
+		looks: map[store.Index]store.SessionID{}, renamed: map[store.Index]store.Index{}, started: map[store.SessionID]store.Index{},
 		life: 10 * 3_600_000, idle: 4 * 3_600_000, botLife: 3_600_000,
 	}
 	for _, e := range c.entries {
@@ -116,6 +122,7 @@ func (m *model) see(e *store.Entry) {
 	m.company.Helper()
 	m.judge(e)
 	defer m.watchReach(e)()
+	m.seeNames(e)
 	m.seeRecovery(e)
 	m.seeGrant(e)
 	m.seeLock(e)
@@ -271,6 +278,7 @@ func (m *model) judge(e *store.Entry) {
 	m.judgeLock(e, bad)
 	m.judgeBot(e, bad)
 	m.judgeChange(e, bad)
+	m.judgeNames(e, bad)
 	switch v := e.Event.(type) {
 	case *store.InvitationCreated:
 		if !m.mayAdminister(e) && !(v.User == e.Actor.User && m.mayRenew(v.User, e.Time)) {
@@ -344,6 +352,10 @@ func (m *model) judge(e *store.Entry) {
 		}
 		if v.Kind == store.CertificateUser && v.Expires > m.signIns[v.SignIn].expires {
 			bad("beyond the sign-in")
+		}
+		if v.Direct {
+			m.judgeDirect(e, v, bad)
+			return
 		}
 		if v.Kind == store.CertificateTarget && m.over(v.Session, e.Time) {
 			bad("for a session that is over")

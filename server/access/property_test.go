@@ -82,6 +82,8 @@ type world struct {
 	factors     []store.Index
 	requests    []store.Index
 	proposals   []store.Index
+
+	directs map[bool]int // how many direct certificates were issued, and refused
 }
 
 func newWorld(t *rapid.T) *world {
@@ -91,6 +93,7 @@ func newWorld(t *rapid.T) *world {
 	carol := w.employ("carol", rapid.SampledFrom(store.Roles()).Draw(t, "role"))
 	w.target("db1", "root", "deploy")
 	w.grant(carol, "db1", 0, 0, "root")
+	w.do(access.AddGrant{By: local, User: "carol", Target: "db1", Logins: []string{"root"}, For: "direct"})
 	w.do(access.AddGroup{By: local, Name: "dba"})
 	w.do(access.AddMember{By: local, Group: "dba", User: "carol"})
 	w.do(access.AddFactor{SignIn: carol.signIn, Factor: access.NewFactor{
@@ -234,6 +237,9 @@ func (w *world) expect(cmd access.Command, at store.Millis, err error) {
 		want = wanted
 	}
 	if wanted, known := w.expectBot(cmd, at); known {
+		want = wanted
+	}
+	if wanted, known := w.expectDirect(cmd, at); known {
 		want = wanted
 	}
 	switch c := cmd.(type) {

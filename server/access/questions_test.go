@@ -147,3 +147,44 @@ func TestSelfWidening(t *testing.T) {
 	c.do(access.LabelTarget{By: bob.caller(), Name: "db1", Labels: "env=prod"})
 	c.do(access.LabelTarget{By: bob.caller(), Name: "web1", Labels: "role=web"})
 }
+
+// TestRenamedTarget: it is the same target under another name: grants and sessions
+// stay, certificates are for the new name, and the old one is nobody's before the
+// host was seen to answer to the new one and no certificate for the old one lives.
+func TestRenamedTarget(t *testing.T) {
+	c := found(t)
+	p := c.employ("carol")
+	entry := c.target("db1", "root")
+	c.do(access.AddGrant{By: local, User: "carol", Target: "db1", Logins: []string{"root"}, For: everything})
+	session := c.session(p, "db1", "root")
+	c.do(c.direct(p, "db1", "root"))
+	c.do(c.rename("db1", "db2"))
+	if _, ends := c.state.SessionEnds(session, c.at()); ends {
+		t.Error("the session ends")
+	}
+	if t2, ok := c.state.TargetByName("db2"); !ok || t2.Entry != entry {
+		t.Errorf("%+v, %v", t2, ok)
+	}
+	if r := c.refused(c.start(p, "db1", "root")); r.Message != "there is no target db1 that carol may reach" {
+		t.Errorf("under the old name: %+v", r)
+	}
+	cert := sign(t, c, c.do(access.IssueTargetCertificate{Session: session, Key: keys().subject, Nonce: c.random()}))
+	direct := sign(t, c, c.do(c.direct(p, "db2", "root")))
+	if cert.ValidPrincipals[0] != "root@db2" || direct.ValidPrincipals[0] != "root@db2" {
+		t.Errorf("certificates for %v and %v", cert.ValidPrincipals, direct.ValidPrincipals)
+	}
+	if r := c.refused(c.another("db1")); r.Kind != access.Conflict {
+		t.Errorf("before the host was seen: %+v", r)
+	}
+	c.look("db2")
+	if r := c.refused(c.another("db1")); r.Kind != access.Conflict || r.Hint != "try again then" {
+		t.Errorf("while a certificate lives: %+v", r)
+	}
+	c.wait(5 * time.Minute)
+	c.do(c.another("db1"))
+	c.signIn(&p)
+	if r := c.refused(c.start(p, "db1", "root")); r.Message != "there is no target db1 that carol may reach" {
+		t.Errorf("the new db1: %+v", r)
+	}
+	c.do(c.start(p, "db2", "root"))
+}

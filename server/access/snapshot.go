@@ -44,6 +44,7 @@ type snapshot struct {
 	Requests    []Request
 	Reviews     []Review
 	Reviewed    []Reviewed
+	Formers     []former
 }
 
 type pair[K, V any] struct {
@@ -120,6 +121,9 @@ func (s State) Snapshot() ([]byte, error) {
 	}
 	for _, v := range s.targets.all() {
 		x.Targets = append(x.Targets, v)
+	}
+	for _, f := range s.formers.all() {
+		x.Formers = append(x.Formers, f)
 	}
 	for _, v := range s.grants.all() {
 		x.Grants = append(x.Grants, v)
@@ -226,6 +230,9 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	for _, t := range x.Targets {
 		s.targets = s.targets.set(t.Entry, t)
 		s.names = s.names.set(t.Name, t.Entry)
+	}
+	for _, f := range x.Formers {
+		s.formers = s.formers.set(f.Name, f)
 	}
 	s.grants = filled(compareGrantKeys, func(yield func(grantKey, Grant) bool) {
 		for _, g := range x.Grants {

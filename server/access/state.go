@@ -42,6 +42,7 @@ type State struct {
 	memberships table[membershipKey, struct{}]
 	targets     table[store.Index, Target]
 	names       table[store.TargetName, store.Index]
+	formers     table[store.TargetName, former] // names that targets had
 	grants      table[grantKey, Grant]
 	grantKeys   table[store.Index, grantKey]
 	requests    table[store.Index, Request]
@@ -200,6 +201,8 @@ type Target struct {
 	Egress   string
 	Labels   store.TargetLabels
 	Labelled store.Index // the entry that gave them, or 0
+	// Certified is when the last direct certificate for it ends, or has ended.
+	Certified store.Millis
 
 	Errand store.SessionID // the server's last session on it, or zero
 	Check  Check           // the last one that looked at it; its Entry is 0 where none has
@@ -265,6 +268,7 @@ func New() State {
 		memberships: newTable[membershipKey, struct{}](compareMembershipKeys),
 		targets:     ordered[store.Index, Target](),
 		names:       ordered[store.TargetName, store.Index](),
+		formers:     ordered[store.TargetName, former](),
 		grants:      newTable[grantKey, Grant](compareGrantKeys),
 		grantKeys:   ordered[store.Index, grantKey](),
 		requests:    ordered[store.Index, Request](),

@@ -39,14 +39,14 @@ func (c AddTarget) decide(s State, now store.Millis) (Decision, error) {
 	if err != nil {
 		return Decision{}, invalid(err)
 	}
-	if _, ok := s.TargetByName(e.Name); ok {
-		return Decision{}, &Refusal{Kind: Conflict, Message: fmt.Sprintf("there is a target %s already", e.Name), Hint: "vaultpam admin target ls"}
+	if err := s.freeName(e.Name, 0, e.HostKeys, now); err != nil {
+		return Decision{}, err
 	}
 	return Decision{Actor: actor, Events: []store.Event{e}}, nil
 }
 
 func (c AddTarget) event() (*store.TargetAdded, error) {
-	name, err := store.ParseTargetName(c.Name)
+	name, err := newTargetName(c.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -17,10 +17,11 @@ type Could struct {
 	Bot      bool      `json:"bot,omitempty"` // a machine
 	Target   string    `json:"target"`
 	Login    string    `json:"login"`
-	May      bool      `json:"may"`             // log in
-	For      string    `json:"for,omitempty"`   // purposes
-	Until    time.Time `json:"until,omitzero"`  // when the last of its grants ends
-	Touch    uint64    `json:"touch,omitempty"` // minutes that a touch of a passkey may be ago
+	May      bool      `json:"may"`              // log in
+	For      string    `json:"for,omitempty"`    // purposes
+	Until    time.Time `json:"until,omitzero"`   // when the last of its grants ends
+	Touch    uint64    `json:"touch,omitempty"`  // minutes that a touch of a passkey may be ago
+	Direct   bool      `json:"direct,omitempty"` // also past the relay
 	OnAsking bool      `json:"on_request,omitempty"`
 	Locked   uint64    `json:"locked,omitempty"` // the lock's entry
 	By       []uint64  `json:"by"`               // entries of the grants, or of the one to ask by

@@ -58,6 +58,7 @@ var (
 	RouteSignOut      = Route{"POST", "/v1/signout", WhoAlsoBots, "end this sign-in session"}                                                             // → Empty
 	RouteStatus       = Route{"GET", "/v1/status", WhoAlsoBots, "who is signed in"}                                                                       // → StatusResponse
 	RouteCertificate  = Route{"POST", "/v1/certificate", WhoAlsoBots, "a user certificate"}                                                               // CertificateRequest → CertificateResponse
+	RouteDirect       = Route{"POST", "/v1/certificate/direct", WhoAlsoBots, "a target certificate for the caller's own key, past the relay"}             // DirectRequest → DirectResponse
 	RouteRecovery     = Route{"POST", "/v1/recovery", WhoSignedIn, "new recovery codes in place of those before"}                                         // RecoveryRequest → RecoveryResponse
 	RouteRenew        = Route{"POST", "/v1/recovery/invitation", WhoSignedIn, "an invitation to enrol another authenticator, after a recovery code"}      // → RenewResponse
 	RouteTargets      = Route{"GET", "/v1/targets", WhoAlsoBots, "the targets that the caller may reach"}                                                 // → []Target
@@ -93,6 +94,7 @@ var (
 	RouteClosed       = Route{"POST", "/v1/admin/targets/{name}/closed", WhoAdministrator, "look whether a target's other ways in are shut, and note it"} // ClosingRequest → Check
 	RouteReopen       = Route{"POST", "/v1/admin/targets/{name}/reopen", WhoAdministrator, "take back what shut a target's other ways in"}                // ErrandRequest → Check
 	RouteTargetLabels = Route{"POST", "/v1/admin/targets/{name}/labels", WhoAdministrator, "give a target labels in place of its own"}                    // LabelsRequest → Changed
+	RouteTargetRename = Route{"POST", "/v1/admin/targets/{name}/name", WhoAdministrator, "give a target another name"}                                    // RenameTargetRequest → Empty
 	RouteGrants       = Route{"GET", "/v1/admin/grants", WhoReader, "all grants"}                                                                         // → []Grant
 	RouteGrantAdd     = Route{"POST", "/v1/admin/grants", WhoAdministrator, "add a grant"}                                                                // Grant → AddedGrant
 	RouteGrantRemove  = Route{"DELETE", "/v1/admin/grants/{id}", WhoAdministrator, "remove a grant"}                                                      // → Changed
@@ -138,14 +140,14 @@ func Routes() []Route {
 		RouteSSO, RouteSSOFinish, RouteSSOCode,
 		RouteConfirm, RouteConfirmWait, RouteConfirmCode, RouteFactors, RouteFactorName, RouteFactorRemove,
 		RouteSignIns, RouteSignInEnd,
-		RouteSignOut, RouteStatus, RouteCertificate, RouteRecovery, RouteRenew, RouteTargets,
+		RouteSignOut, RouteStatus, RouteCertificate, RouteDirect, RouteRecovery, RouteRenew, RouteTargets,
 		RouteExplain, RouteExplainFor, RouteWhoCould, RouteChanges,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
 		RouteUserSSO, RouteUserErase, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,
 		RouteAllTargets, RouteScan, RouteTargetAdd, RouteTargetRemove,
 		RouteCheck, RouteLastCheck, RouteClosing, RouteClosed, RouteReopen,
-		RouteTargetLabels, RouteGrants, RouteGrantAdd, RouteGrantRemove, RouteAccess,
+		RouteTargetLabels, RouteTargetRename, RouteGrants, RouteGrantAdd, RouteGrantRemove, RouteAccess,
 		RouteLocks, RouteLock, RouteUnlock,
 		RouteContact, RouteRequests, RouteRequestMake, RouteRequest, RouteRequestWait, RouteRequestWithdraw, RouteRequestApprove, RouteRequestDeny,
 		RouteReviews, RouteReviewStart, RouteReview, RouteReviewAnswer, RouteReviewEnd,

@@ -116,6 +116,26 @@ type CertificateResponse struct {
 	Expires     time.Time `json:"expires"`
 }
 
+// DirectRequest asks for a certificate for a key that opens a login of a target
+// without the relay.
+type DirectRequest struct {
+	PublicKey string `json:"public_key"` // authorized_keys form
+	Target    string `json:"target"`
+	Login     string `json:"login"`
+}
+
+// DirectResponse holds the certificate, and where the target is.
+type DirectResponse struct {
+	CertificateResponse
+	Address  string   `json:"address"`   // HOST:PORT, as the server reaches it
+	HostKeys []string `json:"host_keys"` // authorized_keys form; the host has one of them
+}
+
+// RenameTargetRequest gives a target another name.
+type RenameTargetRequest struct {
+	Name string `json:"name"`
+}
+
 // Target is a host as its users see it.
 type Target struct {
 	Name   string    `json:"name"`

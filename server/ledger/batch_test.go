@@ -151,6 +151,42 @@ func TestS37TargetCertificateInTheSameBatch(t *testing.T) {
 	}
 }
 
+// TestS37DirectCertificateInTheSameBatch: a direct certificate that is asked for behind
+// the end of its grant, in one batch, is not issued; one before it is, and signed.
+func TestS37DirectCertificateInTheSameBatch(t *testing.T) {
+	h := build(t)
+	l := h.open()
+	p := employ(t, l, "carol", h.subject)
+	do(t, l, access.AddGrant{By: local, User: "carol", Target: "db1", Logins: []string{"root"}, For: "direct"})
+	grant := l.State().Next() - 1
+	direct := func() access.Command {
+		return access.IssueDirectCertificate{
+			By: byToken(p.token), Target: "db1", Login: "root", Key: h.subject, Source: "192.0.2.7", Nonce: random32(), Salt: random32(),
+		}
+	}
+	held := h.backend.holdFirst()
+	other := ask(t, l, 0, addUser("bob"))
+	<-held.reached
+	before := ask(t, l, 1, direct())
+	removal := ask(t, l, 2, access.RemoveGrant{By: local, Grant: grant})
+	behind := ask(t, l, 3, direct())
+	close(held.release)
+	for _, got := range []<-chan answer{other, removal} {
+		if a := <-got; a.err != nil {
+			t.Error(a.err)
+		}
+	}
+	if a := <-before; a.err != nil || a.cert == nil {
+		t.Errorf("before it: %+v", a)
+	} else if _, issued, err := l.Issued(t.Context(), a.cert); err != nil || !issued.Direct {
+		t.Errorf("its entry: %+v, %v", issued, err)
+	}
+	var refused *access.Refusal
+	if a := <-behind; !errors.As(a.err, &refused) || a.cert != nil {
+		t.Errorf("behind it: %+v, want a refusal", a)
+	}
+}
+
 // TestClose: what waits is answered before the writer ends, and nothing is
 // taken after that.
 func TestClose(t *testing.T) {

@@ -313,7 +313,7 @@ func ask(t testing.TB, l *ledger.Ledger, n int, c access.Command) <-chan answer 
 	go func() {
 		var a answer
 		switch c.(type) {
-		case access.IssueUserCertificate, access.IssueTargetCertificate:
+		case access.IssueUserCertificate, access.IssueTargetCertificate, access.IssueDirectCertificate:
 			a.cert, a.Result, a.err = l.Issue(context.Background(), c)
 		default:
 			a.Result, a.err = l.Do(context.Background(), c)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,22 +37,33 @@ func newNames() *names {
 	}
 }
 
-// TargetsNamed returns all targets that ever had a name, the oldest first.
+// TargetsNamed returns all targets that ever had a name, in the order in which they
+// had it first.
 func (l *Ledger) TargetsNamed(ctx context.Context, name store.TargetName) ([]store.Index, error) {
 	n := l.names
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	to := l.State().Next()
-	added, err := l.Find(ctx, store.Query{Type: store.TypeTargetAdded, From: n.toward, To: to})
-	if err != nil {
-		return nil, err
+	var named []*store.Entry
+	for _, t := range []store.EventType{store.TypeTargetAdded, store.TypeTargetRenamed} {
+		some, err := l.Find(ctx, store.Query{Type: t, From: n.toward, To: to})
+		if err != nil {
+			return nil, err
+		}
+		named = append(named, some...)
 	}
-	for _, e := range added {
-		t, ok := e.Event.(*store.TargetAdded)
-		if !ok {
+	slices.SortFunc(named, func(a, b *store.Entry) int { return cmp.Compare(a.Index, b.Index) })
+	for _, e := range named {
+		switch t := e.Event.(type) {
+		case *store.TargetAdded:
+			n.targets[t.Name] = append(n.targets[t.Name], e.Index)
+		case *store.TargetRenamed:
+			if !slices.Contains(n.targets[t.Name], t.Target) { // it may have had the name before
+				n.targets[t.Name] = append(n.targets[t.Name], t.Target)
+			}
+		default:
 			return nil, fmt.Errorf("reading entry %d: %w", e.Index, store.ErrCorrupt)
 		}
-		n.targets[t.Name] = append(n.targets[t.Name], e.Index)
 	}
 	n.toward = to
 	return slices.Clone(n.targets[name]), nil

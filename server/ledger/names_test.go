@@ -22,6 +22,11 @@ func TestNames(t *testing.T) {
 	wantTargets(t, l, "db1", db1.Entry)
 	wantTargets(t, l, "db2")
 
+	do(t, l, access.RenameTarget{By: local, Name: "db1", To: "db2"})
+	wantTargets(t, l, "db2", db1.Entry)
+	do(t, l, access.RenameTarget{By: local, Name: "db2", To: "db1"})
+	wantTargets(t, l, "db1", db1.Entry)
+
 	do(t, l, access.RemoveUser{By: local, Handle: "carol"})
 	do(t, l, access.RemoveTarget{By: local, Name: "db1"})
 	wantUsers(t, l, "carol", first.id)
