@@ -55,7 +55,7 @@ func (a *applier) apply() error {
 	case *store.ClockAccepted:
 		return a.clockAccepted(e)
 	case *store.SettingChanged:
-		a.settings = a.settings.set(e.Setting, e.Value)
+		a.settings = a.settings.set(e.Setting, decided{Value: e.Value, Entry: a.entry.Index})
 	case *store.UserAdded:
 		return a.userAdded(e)
 	case *store.UserRemoved:
@@ -77,7 +77,7 @@ func (a *applier) apply() error {
 	case *store.FactorRemoved:
 		return a.factorRemoved(e)
 	case *store.FactorCloned:
-		return a.changeFactor(e.User, e.Factor, func(f *Factor) { f.Cloned = true })
+		return a.changeFactor(e.User, e.Factor, func(f *Factor) { f.Cloned, f.CopyBy = true, a.entry.Index })
 	case *store.SignInSucceeded:
 		return a.signInSucceeded(e)
 	case *store.SignInConfirmed:
@@ -165,7 +165,7 @@ func (a *applier) ledgerRestored(e *store.LedgerRestored) error {
 	if e.Base <= a.base() {
 		return errors.New("the base of serials was not raised")
 	}
-	a.bases = a.bases.set(a.entry.Index, e.Base)
+	a.bases = a.bases.set(a.entry.Index, base{Base: e.Base, Time: a.entry.Time})
 	return nil
 }
 
@@ -173,7 +173,7 @@ func (a *applier) clockAccepted(e *store.ClockAccepted) error {
 	if e.Time > a.entry.Time {
 		return errors.New("the time that was accepted is after the entry's own")
 	}
-	a.resets = a.resets.set(a.entry.Index, struct{}{})
+	a.resets = a.resets.set(a.entry.Index, e.Time)
 	return nil
 }
 
@@ -190,6 +190,7 @@ func (a *applier) addUser(u User) error {
 		u.Handle = store.Handle(text)
 		a.handles = a.handles.set(u.Handle, u.ID)
 	}
+	u.Entry, u.Added = a.entry.Index, a.entry.Time
 	a.users = a.users.set(u.ID, u)
 	return nil
 }
@@ -343,7 +344,7 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 		return err
 	}
 	u, _ = a.users.get(e.User)
-	u.signIns = append(slices.Clip(u.signIns), a.entry.Index)
+	u.signIns, u.Seen = append(slices.Clip(u.signIns), a.entry.Index), now
 	a.users = a.users.set(u.ID, u)
 	a.signIns = a.signIns.set(x.Entry, x)
 	a.tokens = a.tokens.set(e.Token, x.Entry)
@@ -467,6 +468,10 @@ func (a *applier) grantAdded(e *store.GrantAdded) error {
 		return err
 	}
 	g := NewGrant(a.entry.Index, e)
+	g.Added, g.By = a.entry.Time, a.entry.Actor.User
+	if r, ok := a.requests.get(e.Request); ok {
+		g.ByCode = r.byCode()
+	}
 	a.grants = a.grants.set(g.key(), g)
 	a.grantKeys = a.grantKeys.set(g.Entry, g.key())
 	return nil
@@ -495,7 +500,22 @@ func (a *applier) sessionStarted(e *store.SessionStarted) error {
 		ID: e.Session, Entry: a.entry.Index, User: e.User, Target: e.Target, Login: e.Login,
 		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate, Touched: e.Touched, Errand: e.Errand,
 	})
+	a.grantUsed(e.Grant)
 	return a.errandStarted(e)
+}
+
+// grantUsed takes in that a session stands on a grant, and where that answers a
+// request on the one that could be requested.
+func (a *applier) grantUsed(entry store.Index) {
+	g, ok := a.Grant(entry)
+	if !ok {
+		return
+	}
+	g.Used = a.entry.Time
+	a.grants = a.grants.set(g.key(), g)
+	if g.Base != 0 {
+		a.grantUsed(g.Base)
+	}
 }
 
 // sessionRefused remembers a refusal for a minute, and none for longer: the

@@ -24,6 +24,10 @@ type Grant struct {
 	Conditions store.Conditions
 	Request    store.Index // it answers, or 0
 	Base       store.Index // whose conditions the request fulfilled, or 0
+	Added      store.Millis
+	By         store.UserID  // who gave it; zero on the server's own machine
+	Used       store.Millis  // when a session last began that stands on it; 0: none has
+	ByCode     []store.Index // the approvals of the request that nobody can verify
 }
 
 // NewGrant returns the grant that an entry gave.

@@ -14,7 +14,7 @@ import (
 
 // FoldVersion changes whenever Apply or the form of a snapshot does; a snapshot
 // of another version is not read but made anew from the entries.
-const FoldVersion = 11
+const FoldVersion = 12
 
 // A snapshot is a State as it is stored: without texts, so that it holds nothing
 // about a person that an entry does not.
@@ -26,9 +26,9 @@ type snapshot struct {
 	Name        string
 	UserCA      []byte
 	TargetCA    []byte
-	Resets      []store.Index
-	Bases       []pair[store.Index, uint64]
-	Settings    []pair[store.Setting, string]
+	Resets      []pair[store.Index, store.Millis]
+	Bases       []pair[store.Index, base]
+	Settings    []pair[store.Setting, decided]
 	Users       []snapUser
 	Invitations []pair[store.Hash, invitation]
 	Joins       []pair[store.Hash, invitation]
@@ -59,6 +59,9 @@ type snapUser struct {
 	Recovery   Recovery
 	Contact    store.Commitment
 	SSO        store.Index
+	Entry      store.Index
+	Added      store.Millis
+	Seen       store.Millis
 	Identity   store.Commitment
 	Commitment store.Commitment
 	Invitation store.Hash
@@ -95,13 +98,11 @@ func (s State) Snapshot() ([]byte, error) {
 	if s.userCA != nil {
 		x.UserCA, x.TargetCA = s.userCA.Marshal(), s.targetCA.Marshal()
 	}
-	for i := range s.resets.all() {
-		x.Resets = append(x.Resets, i)
-	}
-	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
+	x.Resets, x.Bases, x.Settings = pairs(s.resets), pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
-			ID: u.ID, Bot: u.Bot, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO, Identity: u.identity,
+			ID: u.ID, Bot: u.Bot, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO,
+			Entry: u.Entry, Added: u.Added, Seen: u.Seen, Identity: u.identity,
 			Commitment: u.commitment, Invitation: u.invitation, Join: u.join, SignIns: u.signIns,
 		})
 	}
@@ -172,8 +173,8 @@ func OpenSnapshot(data []byte, texts Texts) (State, error) {
 }
 
 func (x *snapshot) fill(s *State, texts Texts) {
-	for _, i := range x.Resets {
-		s.resets = s.resets.set(i, struct{}{})
+	for _, p := range x.Resets {
+		s.resets = s.resets.set(p.K, p.V)
 	}
 	for _, p := range x.Bases {
 		s.bases = s.bases.set(p.K, p.V)
@@ -183,7 +184,8 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, v := range x.Users {
 		u := User{
-			ID: v.ID, Bot: v.Bot, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO, identity: v.Identity,
+			ID: v.ID, Bot: v.Bot, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO,
+			Entry: v.Entry, Added: v.Added, Seen: v.Seen, identity: v.Identity,
 			commitment: v.Commitment, invitation: v.Invitation, join: v.Join, signIns: v.SignIns,
 		}
 		if text, ok := texts(v.Commitment); ok {

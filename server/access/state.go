@@ -25,9 +25,9 @@ type State struct {
 	name     string
 	userCA   ssh.PublicKey
 	targetCA ssh.PublicKey
-	resets   table[store.Index, struct{}] // entries after which times may go back
-	bases    table[store.Index, uint64]   // serial base by the entry it begins at
-	settings table[store.Setting, string]
+	resets   table[store.Index, store.Millis] // entries after which times may go back, with their own
+	bases    table[store.Index, base]         // of serials, by the entry it begins at
+	settings table[store.Setting, decided]
 
 	users       table[store.UserID, User]
 	handles     table[store.Handle, store.UserID] // of users whose handle is known
@@ -53,6 +53,20 @@ type State struct {
 	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
 }
 
+// base is what serials begin at from an entry on, and when that was.
+type base struct {
+	_    struct{} `cbor:",toarray"`
+	Base uint64
+	Time store.Millis
+}
+
+// decided is the value of a setting, and the entry that gave it.
+type decided struct {
+	_     struct{} `cbor:",toarray"`
+	Value string
+	Entry store.Index
+}
+
 // A User is a person, or a bot.
 type User struct {
 	ID     store.UserID
@@ -69,7 +83,10 @@ type User struct {
 	// table; it is zero where there is none.
 	Contact store.Commitment
 	// SSO is the entry that links them to an account of the company's provider, or 0.
-	SSO store.Index
+	SSO   store.Index
+	Entry store.Index // that added them
+	Added store.Millis
+	Seen  store.Millis // when they last signed in; 0: never
 
 	identity   store.Commitment // of that account
 	commitment store.Commitment // of the handle
@@ -128,6 +145,7 @@ type Factor struct {
 	Added    store.Millis
 	Used     store.Millis // for a sign-in or a confirmation; 0: never
 	Cloned   bool         // there is a copy, so it proves nothing
+	CopyBy   store.Index  // the entry that says so, or 0
 }
 
 // A Recovery is a set of recovery codes, numbered from 1.
@@ -244,9 +262,9 @@ type refusal struct {
 // New returns the state before the ledger's birth.
 func New() State {
 	return State{
-		resets:      ordered[store.Index, struct{}](),
-		bases:       ordered[store.Index, uint64](),
-		settings:    ordered[store.Setting, string](),
+		resets:      ordered[store.Index, store.Millis](),
+		bases:       ordered[store.Index, base](),
+		settings:    ordered[store.Setting, decided](),
 		users:       byID[store.UserID, User](),
 		handles:     ordered[store.Handle, store.UserID](),
 		identities:  ordered[string, store.UserID](),
@@ -310,7 +328,7 @@ func (s State) TargetCA() ssh.PublicKey { return s.targetCA }
 // Setting returns the value of a setting.
 func (s State) Setting(name store.Setting) string {
 	if v, ok := s.settings.get(name); ok {
-		return v
+		return v.Value
 	}
 	return name.Default()
 }
