@@ -472,17 +472,15 @@ func (a *applier) grantAdded(e *store.GrantAdded) error {
 	if r, ok := a.requests.get(e.Request); ok {
 		g.ByCode = r.byCode()
 	}
-	a.grants = a.grants.set(g.key(), g)
-	a.grantKeys = a.grantKeys.set(g.Entry, g.key())
+	a.setGrant(g)
 	return nil
 }
 
 func (a *applier) grantRemoved(e *store.GrantRemoved) error {
-	k, ok := a.grantKeys.get(e.Grant)
+	g, ok := a.Grant(e.Grant)
 	if !ok {
 		return errors.New("no such grant")
 	}
-	g, _ := a.grants.get(k)
 	a.dropGrant(g)
 	for other := range a.Grants() {
 		if other.Base == g.Entry {
@@ -512,7 +510,7 @@ func (a *applier) grantUsed(entry store.Index) {
 		return
 	}
 	g.Used = a.entry.Time
-	a.grants = a.grants.set(g.key(), g)
+	a.setGrant(g)
 	if g.Base != 0 {
 		a.grantUsed(g.Base)
 	}
@@ -558,9 +556,4 @@ func (a *applier) endSignIn(entry store.Index) {
 		u.signIns = slices.DeleteFunc(slices.Clone(u.signIns), func(i store.Index) bool { return i == entry })
 		a.users = a.users.set(u.ID, u)
 	}
-}
-
-func (a *applier) dropGrant(g Grant) {
-	a.grants = a.grants.drop(g.key())
-	a.grantKeys = a.grantKeys.drop(g.Entry)
 }

@@ -119,7 +119,7 @@ func (s State) Snapshot() ([]byte, error) {
 	for _, v := range s.targets.all() {
 		x.Targets = append(x.Targets, v)
 	}
-	for _, v := range s.grants.all() {
+	for v := range s.Grants() {
 		x.Grants = append(x.Grants, v)
 	}
 	for _, v := range s.sessions.all() {
@@ -214,19 +214,13 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, m := range x.Members {
 		s.members = s.members.set(memberKey{m.Group, m.User}, m.Since)
-		s.memberships = s.memberships.set(membershipKey{m.User, m.Group}, struct{}{})
+		s.joinGroup(m.User, m.Group)
 	}
 	for _, t := range x.Targets {
 		s.targets = s.targets.set(t.Entry, t)
 		s.names = s.names.set(t.Name, t.Entry)
 	}
-	s.grants = filled(compareGrantKeys, func(yield func(grantKey, Grant) bool) {
-		for _, g := range x.Grants {
-			if !yield(g.key(), g) {
-				return
-			}
-		}
-	})
+	s.grants = filled(compareGrantKeys, x.grantLists)
 	s.grantKeys = filled(cmp.Compare[store.Index], func(yield func(store.Index, grantKey) bool) {
 		for _, g := range x.Grants {
 			if !yield(g.Entry, g.key()) {
@@ -246,6 +240,24 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, r := range x.Refusals {
 		s.refusals = s.refusals.set(refusal{r.User, r.Target, r.Login, r.Reason}, r.At)
+	}
+}
+
+// grantLists yields the lists of grants. Of bytes that are no snapshot, where grants
+// are not in their order, some are missing, so that they are found out.
+func (x *snapshot) grantLists(yield func(grantKey, []*Grant) bool) {
+	for first := 0; first < len(x.Grants); {
+		k, next := x.Grants[first].key(), first
+		var list []*Grant
+		for ; next < len(x.Grants) && x.Grants[next].key() == k; next++ {
+			if g := &x.Grants[next]; len(list) == 0 || list[len(list)-1].Entry < g.Entry {
+				list = append(list, g)
+			}
+		}
+		if !yield(k, list) {
+			return
+		}
+		first = next
 	}
 }
 

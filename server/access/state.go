@@ -38,11 +38,11 @@ type State struct {
 	tokens      table[store.Hash, store.Index] // of signIns
 	groups      table[store.Index, Group]
 	groupNames  table[store.GroupName, store.Index]
-	members     table[memberKey, store.Index] // the entry since which
-	memberships table[membershipKey, struct{}]
+	members     table[memberKey, store.Index]      // the entry since which
+	memberships table[store.UserID, []store.Index] // the same by user, oldest group first
 	targets     table[store.Index, Target]
 	names       table[store.TargetName, store.Index]
-	grants      table[grantKey, Grant]
+	grants      table[grantKey, []*Grant] // oldest first
 	grantKeys   table[store.Index, grantKey]
 	requests    table[store.Index, Request]
 	sessions    table[store.SessionID, Session] // those that have not ended
@@ -275,10 +275,10 @@ func New() State {
 		groups:      ordered[store.Index, Group](),
 		groupNames:  ordered[store.GroupName, store.Index](),
 		members:     newTable[memberKey, store.Index](compareMemberKeys),
-		memberships: newTable[membershipKey, struct{}](compareMembershipKeys),
+		memberships: byID[store.UserID, []store.Index](),
 		targets:     ordered[store.Index, Target](),
 		names:       ordered[store.TargetName, store.Index](),
-		grants:      newTable[grantKey, Grant](compareGrantKeys),
+		grants:      newTable[grantKey, []*Grant](compareGrantKeys),
 		grantKeys:   ordered[store.Index, grantKey](),
 		requests:    ordered[store.Index, Request](),
 		sessions:    byID[store.SessionID, Session](),
@@ -390,12 +390,15 @@ func (s State) Targets() iter.Seq[Target] {
 	}
 }
 
-// Grants yields all grants, those of one user together.
+// Grants yields all grants, those of one user together, and of these those of one
+// target.
 func (s State) Grants() iter.Seq[Grant] {
 	return func(yield func(Grant) bool) {
-		for _, g := range s.grants.all() {
-			if !yield(g) {
-				return
+		for _, list := range s.grants.all() {
+			for _, g := range list {
+				if !yield(*g) {
+					return
+				}
 			}
 		}
 	}
