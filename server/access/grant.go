@@ -26,9 +26,9 @@ type Grant struct {
 	Request    store.Index // it answers, or 0
 	Base       store.Index // whose conditions the request fulfilled, or 0
 	Added      store.Millis
-	By         store.UserID  // who gave it; zero on the server's own machine
-	Used       store.Millis  // when a session last began that stands on it; 0: none has
-	ByCode     []store.Index // the approvals of the request that nobody can verify
+	By         store.UserID  `cbor:",omitzero"` // who gave it; zero on the server's own machine
+	Used       store.Millis  `cbor:",omitzero"` // when a session last began that stands on it; 0: none has
+	ByCode     []store.Index `cbor:",omitzero"` // the approvals of the request that nobody can verify
 }
 
 // NewGrant returns the grant that an entry gave.

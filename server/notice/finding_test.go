@@ -97,6 +97,16 @@ func TestFindings(t *testing.T) {
 	}
 	expect("administrator-without-passkey", all...)
 
+	for _, role := range []store.Role{store.RoleEngineer, store.RoleAdministrator} {
+		h.employ("new-"+string(role), "", role)
+		for _, kind := range []notice.Kind{notice.Invited, notice.FactorEnrolled} {
+			if n := r.next(); n.body.Type != kind {
+				t.Errorf("%s comes where %s should", n.body.Type, kind)
+			}
+		}
+	}
+	expect("administrator-without-passkey", all...)
+
 	_, err := h.ledger.Do(t.Context(), access.SignInWithPasskey{
 		Assertion: access.Assertion{User: eve.id, Factor: copied, Counter: 5, Last: 7}, Holder: holder(random32(), "203.0.113.9"),
 	})
