@@ -229,6 +229,14 @@ func botWeaknesses() []weakness {
 			c.signInBot(&other)
 			return []store.Index{ci.factor}
 		}, "a key of the bot ci was not used for 90 days", "vaultpam admin bot key rm ci N", removed},
+		{"idle-user", func(c *sound) []store.Index {
+			ci := c.bot("ci")
+			c.signInBot(&ci)
+			c.busyFor(90 * day)
+			return []store.Index{ci.factor - 1}
+		}, "ci has not signed in for 90 days", "vaultpam admin bot rm ci", func(c *sound) {
+			c.do(access.RemoveBot{By: local, Handle: "ci"})
+		}},
 	}
 }
 
