@@ -377,19 +377,6 @@ func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
 	return a.used(e.User, e.Factor, e.Step, e.Counter)
 }
 
-// certificateIssued takes in that a sign-in session is being used, and what a
-// session opens its target with.
-func (a *applier) certificateIssued(e *store.CertificateIssued) {
-	if x, ok := a.sessions.get(e.Session); ok && e.Kind == store.CertificateTarget {
-		x.Certificates = append(slices.Clip(x.Certificates), a.entry.Index)
-		a.sessions = a.sessions.set(x.ID, x)
-	}
-	if x, ok := a.signIns.get(e.SignIn); ok {
-		x.Used = a.entry.Time
-		a.signIns = a.signIns.set(x.Entry, x)
-	}
-}
-
 func (a *applier) recoveryCreated(e *store.RecoveryCreated) error {
 	u, err := a.mustPerson(e.User)
 	if err != nil {
@@ -412,43 +399,6 @@ func (a *applier) signInEnded(e *store.SignInEnded) error {
 		return errors.New("the sign-in session is not open")
 	}
 	a.endSignIn(e.SignIn)
-	return nil
-}
-
-func (a *applier) targetAdded(e *store.TargetAdded) error {
-	if _, ok := a.names.get(e.Name); ok {
-		return errors.New("the name is taken")
-	}
-	a.targets = a.targets.set(a.entry.Index, Target{
-		Entry: a.entry.Index, Name: e.Name, Address: e.Address, HostKeys: e.HostKeys, Logins: e.Logins, Egress: e.Egress,
-	})
-	a.names = a.names.set(e.Name, a.entry.Index)
-	return nil
-}
-
-func (a *applier) targetLabelled(e *store.TargetLabelled) error {
-	t, ok := a.targets.get(e.Target)
-	if !ok {
-		return errors.New("no such target")
-	}
-	t.Labels, t.Labelled = e.Labels, a.entry.Index
-	a.targets = a.targets.set(t.Entry, t)
-	return nil
-}
-
-func (a *applier) targetRemoved(e *store.TargetRemoved) error {
-	t, ok := a.targets.get(e.Target)
-	if !ok {
-		return errors.New("no such target")
-	}
-	for g := range a.Grants() {
-		if g.Target == t.Entry {
-			a.dropGrant(g)
-		}
-	}
-	a.dropLock(lockKey{target: t.Entry})
-	a.names = a.names.drop(t.Name)
-	a.targets = a.targets.drop(t.Entry)
 	return nil
 }
 
@@ -487,53 +437,6 @@ func (a *applier) grantRemoved(e *store.GrantRemoved) error {
 			a.dropGrant(other)
 		}
 	}
-	return nil
-}
-
-func (a *applier) sessionStarted(e *store.SessionStarted) error {
-	if _, ok := a.sessions.get(e.Session); ok {
-		return errors.New("the session has started already")
-	}
-	a.sessions = a.sessions.set(e.Session, Session{
-		ID: e.Session, Entry: a.entry.Index, User: e.User, Target: e.Target, Login: e.Login,
-		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate, Touched: e.Touched, Errand: e.Errand,
-	})
-	a.grantUsed(e.Grant)
-	return a.errandStarted(e)
-}
-
-// grantUsed takes in that a session stands on a grant, and where that answers a
-// request on the one that could be requested.
-func (a *applier) grantUsed(entry store.Index) {
-	g, ok := a.Grant(entry)
-	if !ok {
-		return
-	}
-	g.Used = a.entry.Time
-	a.setGrant(g)
-	if g.Base != 0 {
-		a.grantUsed(g.Base)
-	}
-}
-
-// sessionRefused remembers a refusal for a minute, and none for longer: the
-// table stays as small as a minute's refusals.
-func (a *applier) sessionRefused(e *store.SessionRefused) {
-	for k, at := range a.refusals.all() {
-		if a.entry.Time-at >= refusalWindow {
-			a.refusals = a.refusals.drop(k)
-		}
-	}
-	a.refusals = a.refusals.set(refusal{e.User, e.Target, e.Login, e.Reason}, a.entry.Time)
-}
-
-func (a *applier) sessionEnded(e *store.SessionEnded) error {
-	x, ok := a.sessions.get(e.Session)
-	if !ok {
-		return errors.New("no such session is open")
-	}
-	a.sessions = a.sessions.drop(e.Session)
-	a.errandEnded(x)
 	return nil
 }
 
