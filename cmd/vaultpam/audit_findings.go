@@ -18,7 +18,7 @@ import (
 // A findingsFlags says which findings, of when, and which of them fail a script.
 type findingsFlags struct {
 	at, severity, failOn string
-	json, csv            bool
+	why, json, csv       bool
 }
 
 func (a *app) findingsCommand() *cobra.Command {
@@ -29,8 +29,7 @@ func (a *app) findingsCommand() *cobra.Command {
 		Long: `audit findings lists what the rules allow and an auditor asks about: settings that
 let one person alone, administrators without a passkey, targets with other ways in,
 grants that nobody uses. Each has the entries that make it true, and the command that
-mends it; docs/findings.md has all of them, why they matter, and which controls they
-concern. It answers for any moment of the past as well.
+mends it. It answers for any moment of the past as well.
 
 With --fail-on it ends with 10 where there is a finding of that severity or worse.`,
 		Example: `  vaultpam audit findings
@@ -42,6 +41,7 @@ With --fail-on it ends with 10 where there is a finding of that severity or wors
 	cmd.Flags().StringVar(&flags.at, "at", "", "at `WHEN`: 30d ago, 2006-01-02T15:04, 2006-01-02T15:04+02:00 (default: now)")
 	cmd.Flags().StringVar(&flags.severity, "severity", "low", "those of this `SEVERITY` and worse: high, medium or low")
 	cmd.Flags().StringVar(&flags.failOn, "fail-on", "", "end with 10 where there is one of this `SEVERITY` or worse")
+	cmd.Flags().BoolVar(&flags.why, "why", false, "say of each why it matters")
 	cmd.Flags().BoolVar(&flags.csv, "csv", false, "print CSV")
 	jsonFlag(cmd, &flags.json)
 	return cmd
@@ -104,6 +104,9 @@ func (a *app) findings(ctx context.Context, flags findingsFlags) error {
 	}
 	for _, f := range r.Findings {
 		a.printFinding(f)
+		if flags.why {
+			fmt.Fprintln(a.Stdout, client.Clean("        why: "+f.Why))
+		}
 	}
 	a.say("%s", summary(r.Findings))
 	return nil
@@ -157,5 +160,5 @@ func summary(all []api.Finding) string {
 			parts = append(parts, fmt.Sprintf("%d %s", count[v], v))
 		}
 	}
-	return "found: " + strings.Join(parts, ", ") + "; what each means: docs/findings.md"
+	return "found: " + strings.Join(parts, ", ") + "; why each matters: vaultpam audit findings --why"
 }

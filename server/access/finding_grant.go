@@ -136,7 +136,11 @@ func (f *finder) idleGuardrails() {
 		case g.Group != 0 && !f.peopled(g.Group):
 			f.sayGrant(g, fmt.Sprintf("guardrail %d forbids nothing: nobody belongs to %s", g.Entry, f.whom(g)))
 		case !hits(g):
-			f.sayGrant(g, fmt.Sprintf("guardrail %d forbids nothing: there is no such login on %s", g.Entry, f.where(g)))
+			what := "no target fits " + g.Targets.String()
+			if len(g.Logins) > 0 {
+				what = fmt.Sprintf("there is no login %s on %s", join(g.Logins), f.where(g))
+			}
+			f.sayGrant(g, fmt.Sprintf("guardrail %d forbids nothing: %s", g.Entry, what))
 		}
 	}
 }

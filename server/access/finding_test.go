@@ -301,8 +301,11 @@ func guardrailWeaknesses() []weakness {
 		})
 	}
 	return []weakness{
-		forbid("guardrail N forbids nothing: there is no such login on targets env=prod", func(_ *sound, g *access.AddGuardrail) {
+		forbid("guardrail N forbids nothing: no target fits env=prod", func(_ *sound, g *access.AddGuardrail) {
 			g.Target, g.Targets = "", "env=prod"
+		}),
+		forbid("guardrail N forbids nothing: there is no login www on targets *", func(_ *sound, g *access.AddGuardrail) {
+			g.Target, g.Targets, g.Logins = "", "*", []string{"www"}
 		}),
 		forbid("guardrail N forbids nothing: nobody belongs to group contractors", func(c *sound, g *access.AddGuardrail) {
 			c.group("contractors")
