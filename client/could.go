@@ -44,6 +44,15 @@ func (c *Client) WhoCould(ctx context.Context, q CouldQuery) (api.WhoCould, erro
 	return call[api.WhoCould](ctx, c, request{route: api.RouteWhoCould, query: v, limit: maxPage})
 }
 
+// Findings are the weak states that the company is in at a moment; zero is now.
+func (c *Client) Findings(ctx context.Context, at time.Time) (api.Findings, error) {
+	v := url.Values{}
+	if !at.IsZero() {
+		v.Set("at", at.UTC().Format(time.RFC3339Nano))
+	}
+	return call[api.Findings](ctx, c, request{route: api.RouteFindings, query: v, limit: maxPage})
+}
+
 // Changes says what changed of who could reach a target, between two moments; zero
 // ones are the ledger's birth and now.
 func (c *Client) Changes(ctx context.Context, target store.TargetName, from, to time.Time) ([]api.ReachChange, error) {

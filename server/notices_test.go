@@ -136,6 +136,9 @@ func TestNoticesOfANode(t *testing.T) {
 	if got := <-calls; got.Type != notice.FactorEnrolled || got.Data.User != adminIs { // no address, no mail
 		t.Errorf("the webhook hears %+v", got)
 	}
+	if got := <-calls; got.Type != notice.FindingMade || got.Data.User != adminIs { // an administrator without a passkey
+		t.Errorf("the webhook hears %+v", got)
+	}
 	r := must[api.AddUserResponse](s, s.admin, "POST", api.RouteUserAdd.Path, api.AddUserRequest{Handle: "carol", Email: "carol@Example.eu", Send: true})
 	if r.Invitation != "" || r.User.Email != "carol@example.eu" || r.Expires.IsZero() {
 		t.Errorf("the administrator gets %+v", r)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/vaultpam/vaultpam/server/access"
 	"github.com/vaultpam/vaultpam/server/api"
@@ -76,25 +75,13 @@ func wireCould(c access.Could) api.Could {
 // whoCould answers ?target= or ?user= at ?at=, with the entries behind each answer
 // where ?why= asks for them.
 func (n *Node) whoCould(ctx context.Context, c call, _ api.Empty) (api.WhoCould, error) {
-	at := n.Now()
-	s := n.ledger.State()
-	if text := c.query.Get("at"); text != "" {
-		t, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			return api.WhoCould{}, api.NewError(api.KindInvalid, "", "at: want a time like 2026-08-01T14:00:00Z")
-		}
-		if t.After(at) {
-			return api.WhoCould{}, api.NewError(api.KindInvalid, "leave --at out to ask about this moment", "at: %s is in the future", text)
-		}
-		if s, err = n.ledger.At(ctx, store.At(t)); err != nil {
-			return api.WhoCould{}, err
-		}
-		at = t
+	s, at, err := n.stateAt(ctx, c.query.Get("at"))
+	if err != nil {
+		return api.WhoCould{}, err
 	}
 	user, target := c.query.Get("user"), c.query.Get("target")
 	a := api.WhoCould{At: at.UTC(), Size: uint64(s.Next()), Target: target, User: user, Could: []api.Could{}, Ways: []api.OtherWays{}}
 	var found []access.Could
-	var err error
 	switch {
 	case (user == "") == (target == ""):
 		err = api.NewError(api.KindInvalid, "--target NAME or --user HANDLE", "who could reach which target, or where could which user go?")

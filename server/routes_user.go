@@ -52,6 +52,7 @@ func (n *Node) handlers() []handler {
 		on(n, api.RouteExplainFor, n.explainFor),
 		on(n, api.RouteWhoCould, n.whoCould),
 		on(n, api.RouteChanges, n.changes),
+		on(n, api.RouteFindings, n.findings),
 		on(n, api.RouteEntries, n.entries),
 		on(n, api.RouteEntry, n.entry),
 		on(n, api.RouteRaw, n.raw),

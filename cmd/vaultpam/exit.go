@@ -26,6 +26,7 @@ const (
 	exitLedger      = 7
 	exitIdentity    = 8
 	exitChanges     = 9
+	exitFindings    = 10
 	exitInterrupted = 130
 )
 
@@ -45,6 +46,7 @@ const exitCodesText = `vaultpam ends with one of these codes:
     8  the server is not the one that this machine knows: its key is not the
        pinned one, or its certificate does not verify
     9  admin apply --dry-run would change something
+   10  audit findings found what --fail-on names
   130  interrupted
 
 vaultpam without a command ends as the ssh that it ran.`

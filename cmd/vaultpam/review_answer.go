@@ -46,10 +46,10 @@ grant.`,
 func (a *app) reviewVerbCommand(v reviewVerb) *cobra.Command {
 	var since, comment string
 	cmd := &cobra.Command{
-		Use: v.answer + " ID [GRANT]...", Short: v.short, Long: v.long, Example: v.example,
+		Use: v.answer + " ID [GRANT…]", Short: v.short, Long: v.long, Example: v.example,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &usageError{command: cmd.CommandPath(), why: "missing ID"}
+			if err := wantArgs("ID", "[GRANT…]")(cmd, args); err != nil {
+				return err
 			}
 			if (len(args) == 1) == (since == "") {
 				return &usageError{command: cmd.CommandPath(), why: fmt.Sprintf("say which grants: their numbers, or --%s WHEN", v.flag)}

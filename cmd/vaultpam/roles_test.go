@@ -46,6 +46,7 @@ func errands() map[string][]errand {
 		m.browser = func(string) {}
 	}
 	recorded := func(s *fakeServer, _ *machine) { s.set(api.RouteRecording, api.RecordingResponse{Session: session}) }
+	past := func(s *fakeServer, _ *machine) { s.set(api.RouteDirect, s.direct(hostKey(s))) }
 	locks := func(s *fakeServer, _ *machine) {
 		s.set(api.RouteLock, func(body []byte) any {
 			var q api.LockRequest
@@ -147,6 +148,7 @@ func errands() map[string][]errand {
 		"vaultpam admin target import":    {{line: "admin target import DIR/hosts.ini --known-hosts DIR/known_hosts --yes", write: file("hosts.ini", "[db]\ndb9 ansible_host=192.0.2.9 ansible_user=root\n")}},
 		"vaultpam admin target label":     {{line: "admin target label db1 env=prod"}},
 		"vaultpam admin target ls":        {{line: "admin target ls"}},
+		"vaultpam admin target rename":    {{line: "admin target rename db1 db2"}},
 		"vaultpam admin target rm":        {{line: "admin target rm db1"}},
 		"vaultpam admin user add":         {{line: "admin user add dave"}},
 		"vaultpam admin user email":       {{line: "admin user email SELF carol@example.eu", how: "of oneself; of others, administrator"}},
@@ -157,12 +159,13 @@ func errands() map[string][]errand {
 		"vaultpam admin user sso":         {{line: "admin user sso dave --subject 1"}},
 		"vaultpam approve":                {{line: "approve 7", ready: touch}, {line: "approve 7 --code-stdin", how: "--totp", stdin: goodCode}},
 		"vaultpam audit changes":          {{line: "audit changes --target db1"}},
+		"vaultpam audit findings":         {{line: "audit findings"}},
 		"vaultpam audit ls":               {{line: "audit ls"}},
 		"vaultpam audit show":             {{line: "audit show 2"}},
 		"vaultpam audit verify":           {{line: "audit verify", how: ""}, {line: "audit verify 2", how: "INDEX", code: exitOther}},
 		"vaultpam audit who-could":        {{line: "audit who-could --target db1"}},
 		"vaultpam bot join":               {{line: "bot join BOTTOKEN"}},
-		"vaultpam cert":                   {{line: "cert", how: "of a person"}, {line: "cert --bot", how: "--bot"}},
+		"vaultpam cert":                   {{line: "cert", how: "of a person"}, {line: "cert --bot", how: "--bot"}, {line: "cert --direct root@db1", how: "--direct", ready: past}},
 		"vaultpam config ssh":             {{line: "config ssh --print"}},
 		"vaultpam confirm":                {{line: "confirm", ready: touch}, {line: "confirm --code-stdin", how: "--totp", stdin: goodCode}},
 		"vaultpam deny":                   {{line: "deny 7 --comment no"}},
@@ -186,6 +189,13 @@ func errands() map[string][]errand {
 		"vaultpam recovery new":           {{line: "recovery new --code-stdin", stdin: goodCode}},
 		"vaultpam request":                {{line: "request db1 --login root --for 1h", how: ""}, {line: "request db1 --login root --for 1h --wait", how: "--wait"}},
 		"vaultpam requests":               {{line: "requests"}},
+		"vaultpam review answer":          {{line: "review answer 7", code: exitUsage, as: "vaultpam review keep"}}, // it needs a terminal
+		"vaultpam review end":             {{line: "review end 7"}},
+		"vaultpam review keep":            {{line: "review keep 7 11"}},
+		"vaultpam review ls":              {{line: "review ls"}},
+		"vaultpam review revoke":          {{line: "review revoke 7 11"}},
+		"vaultpam review show":            {{line: "review show 7"}},
+		"vaultpam review start":           {{line: "review start --owner dana --due 30d"}},
 		"vaultpam status":                 {{line: "status"}},
 		"vaultpam targets":                {{line: "targets"}},
 		"vaultpam unlock serial":          {{line: "unlock serial 7 --why x"}},
@@ -217,6 +227,7 @@ func obliging(t testing.TB) *fakeServer {
 		api.RouteBotChallenge: api.BotChallengeResponse{Challenge: []byte("a challenge")},
 		api.RouteBotSignIn:    api.SignInResponse{Token: testToken, Handle: "ci", Factor: "key", Expires: time.Now().Add(time.Hour)},
 		api.RouteBotJoin:      api.BotJoinResponse{Handle: "ci"}, api.RouteWhoCould: api.WhoCould{Target: "db1"}, api.RouteExplain: api.Explanation{Sentence: "yes"}, api.RouteExplainFor: api.Explanation{Sentence: "yes"},
+		api.RouteReviews: []api.Review{}, api.RouteReview: api.ReviewDetail{Review: api.Review{ID: 7}}, api.RouteReviewStart: api.Review{ID: 7, Owner: "dana"},
 	} {
 		s.set(r, v)
 	}

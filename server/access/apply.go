@@ -55,7 +55,7 @@ func (a *applier) apply() error {
 	case *store.ClockAccepted:
 		return a.clockAccepted(e)
 	case *store.SettingChanged:
-		a.settings = a.settings.set(e.Setting, e.Value)
+		a.settings = a.settings.set(e.Setting, decided{Value: e.Value, Entry: a.entry.Index})
 	case *store.UserAdded:
 		return a.userAdded(e)
 	case *store.UserRemoved:
@@ -77,7 +77,7 @@ func (a *applier) apply() error {
 	case *store.FactorRemoved:
 		return a.factorRemoved(e)
 	case *store.FactorCloned:
-		return a.changeFactor(e.User, e.Factor, func(f *Factor) { f.Cloned = true })
+		return a.changeFactor(e.User, e.Factor, func(f *Factor) { f.Cloned, f.CopyBy = true, a.entry.Index })
 	case *store.SignInSucceeded:
 		return a.signInSucceeded(e)
 	case *store.SignInConfirmed:
@@ -177,7 +177,7 @@ func (a *applier) ledgerRestored(e *store.LedgerRestored) error {
 	if e.Base <= a.base() {
 		return errors.New("the base of serials was not raised")
 	}
-	a.bases = a.bases.set(a.entry.Index, e.Base)
+	a.bases = a.bases.set(a.entry.Index, base{Base: e.Base, Time: a.entry.Time})
 	return nil
 }
 
@@ -185,7 +185,7 @@ func (a *applier) clockAccepted(e *store.ClockAccepted) error {
 	if e.Time > a.entry.Time {
 		return errors.New("the time that was accepted is after the entry's own")
 	}
-	a.resets = a.resets.set(a.entry.Index, struct{}{})
+	a.resets = a.resets.set(a.entry.Index, e.Time)
 	return nil
 }
 
@@ -206,6 +206,7 @@ func (a *applier) addUser(u User) error {
 		u.Handle = store.Handle(text)
 		a.handles = a.handles.set(u.Handle, u.ID)
 	}
+	u.Entry, u.Added = a.entry.Index, a.entry.Time
 	a.users = a.users.set(u.ID, u)
 	return nil
 }
@@ -359,7 +360,7 @@ func (a *applier) signInSucceeded(e *store.SignInSucceeded) error {
 		return err
 	}
 	u, _ = a.users.get(e.User)
-	u.signIns = append(slices.Clip(u.signIns), a.entry.Index)
+	u.signIns, u.Seen = append(slices.Clip(u.signIns), a.entry.Index), now
 	a.users = a.users.set(u.ID, u)
 	a.signIns = a.signIns.set(x.Entry, x)
 	a.tokens = a.tokens.set(e.Token, x.Entry)
@@ -392,24 +393,6 @@ func (a *applier) signInConfirmed(e *store.SignInConfirmed) error {
 	return a.used(e.User, e.Factor, e.Step, e.Counter)
 }
 
-// certificateIssued takes in that a sign-in session is being used, what a session
-// opens its target with, and until when somebody's own key opens a target by its
-// name. That of a session never leaves the relay.
-func (a *applier) certificateIssued(e *store.CertificateIssued) {
-	if t, ok := a.targets.get(e.Target); ok && e.Direct && t.Certified < e.Expires {
-		t.Certified = e.Expires
-		a.targets = a.targets.set(t.Entry, t)
-	}
-	if x, ok := a.sessions.get(e.Session); ok && e.Kind == store.CertificateTarget {
-		x.Certificates = append(slices.Clip(x.Certificates), a.entry.Index)
-		a.sessions = a.sessions.set(x.ID, x)
-	}
-	if x, ok := a.signIns.get(e.SignIn); ok {
-		x.Used = a.entry.Time
-		a.signIns = a.signIns.set(x.Entry, x)
-	}
-}
-
 func (a *applier) recoveryCreated(e *store.RecoveryCreated) error {
 	u, err := a.mustPerson(e.User)
 	if err != nil {
@@ -435,46 +418,6 @@ func (a *applier) signInEnded(e *store.SignInEnded) error {
 	return nil
 }
 
-func (a *applier) targetAdded(e *store.TargetAdded) error {
-	if _, ok := a.names.get(e.Name); ok {
-		return errors.New("the name is taken")
-	}
-	a.targets = a.targets.set(a.entry.Index, Target{
-		Entry: a.entry.Index, Name: e.Name, Address: e.Address, HostKeys: e.HostKeys, Logins: e.Logins, Egress: e.Egress,
-	})
-	a.names = a.names.set(e.Name, a.entry.Index)
-	a.formers = a.formers.drop(e.Name)
-	return nil
-}
-
-func (a *applier) targetLabelled(e *store.TargetLabelled) error {
-	t, ok := a.targets.get(e.Target)
-	if !ok {
-		return errors.New("no such target")
-	}
-	t.Labels, t.Labelled = e.Labels, a.entry.Index
-	a.targets = a.targets.set(t.Entry, t)
-	return nil
-}
-
-func (a *applier) targetRemoved(e *store.TargetRemoved) error {
-	t, ok := a.targets.get(e.Target)
-	if !ok {
-		return errors.New("no such target")
-	}
-	for g := range a.Grants() {
-		if g.Target == t.Entry {
-			a.dropGrant(g)
-		}
-	}
-	a.dropLock(lockKey{target: t.Entry})
-	a.names = a.names.drop(t.Name)
-	a.formers = a.formers.set(t.Name, former{Name: t.Name, Target: t.Entry, Until: t.Certified, HostKeys: t.HostKeys})
-	a.release(t.Entry, a.entry.Index)
-	a.targets = a.targets.drop(t.Entry)
-	return nil
-}
-
 func (a *applier) grantAdded(e *store.GrantAdded) error {
 	if _, err := a.mustUser(e.User); err != nil && (!e.User.IsZero() || e.Group == 0 && !e.Forbids) {
 		return err
@@ -491,17 +434,19 @@ func (a *applier) grantAdded(e *store.GrantAdded) error {
 		return err
 	}
 	g := NewGrant(a.entry.Index, e)
-	a.grants = a.grants.set(g.key(), g)
-	a.grantKeys = a.grantKeys.set(g.Entry, g.key())
+	g.Added, g.By = a.entry.Time, a.entry.Actor.User
+	if r, ok := a.requests.get(e.Request); ok {
+		g.ByCode = r.byCode()
+	}
+	a.setGrant(g)
 	return nil
 }
 
 func (a *applier) grantRemoved(e *store.GrantRemoved) error {
-	k, ok := a.grantKeys.get(e.Grant)
+	g, ok := a.Grant(e.Grant)
 	if !ok {
 		return errors.New("no such grant")
 	}
-	g, _ := a.grants.get(k)
 	a.dropGrant(g)
 	if g.requested() { // nothing else is what a request was fulfilled by
 		for other := range a.Grants() {
@@ -511,40 +456,6 @@ func (a *applier) grantRemoved(e *store.GrantRemoved) error {
 		}
 	}
 	return a.revokedBy(e.Review, g.Entry)
-}
-
-func (a *applier) sessionStarted(e *store.SessionStarted) error {
-	if _, ok := a.sessions.get(e.Session); ok {
-		return errors.New("the session has started already")
-	}
-	a.sessions = a.sessions.set(e.Session, Session{
-		ID: e.Session, Entry: a.entry.Index, User: e.User, Target: e.Target, Login: e.Login,
-		Grant: e.Grant, Started: a.entry.Time, Parent: e.Certificate, Touched: e.Touched, Errand: e.Errand,
-	})
-	a.grantsUsed(e)
-	return a.errandStarted(e)
-}
-
-// sessionRefused remembers a refusal for a minute, and none for longer: the
-// table stays as small as a minute's refusals.
-func (a *applier) sessionRefused(e *store.SessionRefused) {
-	for k, at := range a.refusals.all() {
-		if a.entry.Time-at >= refusalWindow {
-			a.refusals = a.refusals.drop(k)
-		}
-	}
-	a.refusals = a.refusals.set(refusal{e.User, e.Target, e.Login, e.Reason}, a.entry.Time)
-}
-
-func (a *applier) sessionEnded(e *store.SessionEnded) error {
-	x, ok := a.sessions.get(e.Session)
-	if !ok {
-		return errors.New("no such session is open")
-	}
-	a.sessions = a.sessions.drop(e.Session)
-	a.letIn(x, e)
-	a.errandEnded(x)
-	return nil
 }
 
 func (a *applier) mustUser(id store.UserID) (User, error) {
@@ -566,10 +477,4 @@ func (a *applier) endSignIn(entry store.Index) {
 		u.signIns = slices.DeleteFunc(slices.Clone(u.signIns), func(i store.Index) bool { return i == entry })
 		a.users = a.users.set(u.ID, u)
 	}
-}
-
-func (a *applier) dropGrant(g Grant) {
-	a.leaveReviews(g)
-	a.grants = a.grants.drop(g.key())
-	a.grantKeys = a.grantKeys.drop(g.Entry)
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/vaultpam/vaultpam/store"
 )
@@ -56,7 +57,7 @@ func (a *applier) memberAdded(e *store.MemberAdded) error {
 		return errors.New("the user belongs to the group already")
 	}
 	a.members = a.members.set(memberKey{e.Group, e.User}, a.entry.Index)
-	a.memberships = a.memberships.set(membershipKey{e.User, e.Group}, struct{}{})
+	a.joinGroup(e.User, e.Group)
 	return nil
 }
 
@@ -79,7 +80,8 @@ func (a *applier) leaveGroups(user store.UserID) {
 
 func (a *applier) dropMember(group store.Index, user store.UserID) {
 	a.members = a.members.drop(memberKey{group, user})
-	a.memberships = a.memberships.drop(membershipKey{user, group})
+	groups, _ := a.memberships.get(user)
+	a.memberships = a.memberships.set(user, slices.DeleteFunc(slices.Clone(groups), func(g store.Index) bool { return g == group }))
 }
 
 func (a *applier) ssoLinked(e *store.SSOLinked) error {

@@ -121,17 +121,17 @@ func (a *applier) reviewEnded(e *store.ReviewEnded) error {
 	return nil
 }
 
-// grantsUsed takes in that grants let a session start.
-func (a *applier) grantsUsed(e *store.SessionStarted) {
+// grantsUsed takes in that grants let somebody in. What answers a request is a use of
+// what it was requested by, too.
+func (a *applier) grantsUsed(grants ...store.Index) {
 	last := LastUse{Entry: a.entry.Index, Time: a.entry.Time}
-	use := func(entry store.Index) (base store.Index) {
-		if g, ok := a.Grant(entry); ok && g.Last != last {
-			g.Last, base = last, g.Base
-			a.grants = a.grants.set(g.key(), g)
+	for _, entry := range grants {
+		g, ok := a.Grant(entry)
+		if !ok || g.Last == last {
+			continue
 		}
-		return base
-	}
-	for _, entry := range append([]store.Index{e.Grant}, e.Also...) {
-		use(use(entry)) // what answers a request is a use of what it was requested by
+		g.Last = last
+		a.setGrant(g)
+		a.grantsUsed(g.Base)
 	}
 }

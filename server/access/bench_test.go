@@ -141,3 +141,16 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkFindings tells the findings of a large company; goal: 50 ms.
+func BenchmarkFindings(b *testing.B) {
+	c, _ := large(b)
+	c.wait(100 * 24 * time.Hour) // all of it is old and unused
+	b.ReportAllocs()
+	for b.Loop() {
+		if n := len(c.state.Findings(c.at())); n < 12_000 {
+			b.Fatalf("%d findings", n)
+		}
+	}
+	b.ReportMetric(float64(len(c.state.Findings(c.at()))), "findings")
+}

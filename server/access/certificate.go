@@ -157,7 +157,7 @@ func (s State) SerialOf(index store.Index) store.Serial {
 		if from > index {
 			break
 		}
-		base = b
+		base = b.Base
 	}
 	return store.Serial(base + uint64(index))
 }
@@ -172,11 +172,11 @@ func (s State) base() uint64 {
 func (s State) CertificateIndex(serial store.Serial) (store.Index, bool) {
 	from, base, to := store.Index(0), uint64(0), s.next
 	for next, b := range s.bases.all() {
-		if uint64(serial) < b+uint64(next) {
+		if uint64(serial) < b.Base+uint64(next) {
 			to = next
 			break
 		}
-		from, base = next, b
+		from, base = next, b.Base
 	}
 	if uint64(serial) < base {
 		return 0, false

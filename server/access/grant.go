@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"cmp"
 	"iter"
 	"slices"
@@ -24,7 +25,10 @@ type Grant struct {
 	Conditions store.Conditions
 	Request    store.Index // it answers, or 0
 	Base       store.Index // whose conditions the request fulfilled, or 0
-	Last       LastUse     `cbor:",omitzero"` // of most grants in a snapshot there is none
+	Added      store.Millis
+	By         store.UserID  `cbor:",omitzero"` // who gave it; zero on the server's own machine
+	Last       LastUse       `cbor:",omitzero"` // of most grants in a snapshot there is none
+	ByCode     []store.Index `cbor:",omitzero"` // the approvals of the request that nobody can verify
 }
 
 // NewGrant returns the grant that an entry gave.
@@ -94,48 +98,85 @@ func (g Grant) changes(now store.Millis) store.Millis {
 	return next
 }
 
-// A grantKey orders grants by whom they are for and what, so that deciding looks
-// at those of one user, of the user's groups, and at the guardrails of everybody.
-// Those with a selector stand under target 0.
+// A grantKey is whom grants are for and what, so that deciding looks at those of one
+// user, of the user's groups, and at the guardrails of everybody. Those with a
+// selector stand under target 0.
 type grantKey struct {
 	user   store.UserID
 	group  store.Index
 	target store.Index
-	entry  store.Index
 }
 
 func compareGrantKeys(a, b grantKey) int {
-	return cmp.Or(
-		slices.Compare(a.user[:], b.user[:]),
-		cmp.Compare(a.group, b.group),
-		cmp.Compare(a.target, b.target),
-		cmp.Compare(a.entry, b.entry),
-	)
+	if c := bytes.Compare(a.user[:], b.user[:]); c != 0 {
+		return c // most are told apart by it, and cmp.Or looks at everything
+	}
+	return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.target, b.target))
 }
 
-func (g Grant) key() grantKey { return grantKey{g.User, g.Group, g.Target, g.Entry} }
+func (g Grant) key() grantKey { return grantKey{g.User, g.Group, g.Target} }
 
-// subjects are the beginnings of the keys of what is said about a user: themselves,
-// their groups, and everybody.
-func (s State) subjects(user store.UserID) []grantKey {
-	all := []grantKey{{user: user}, {}}
-	for g := range s.GroupsOf(user) {
-		all = append(all, grantKey{group: g.Entry})
+// setGrant adds a grant, or puts it in the place of what it was. Lists of grants are
+// shared between states and never change.
+func (a *applier) setGrant(g Grant) {
+	k := g.key()
+	list, _ := a.grants.get(k)
+	i, there := place(list, g.Entry)
+	list = slices.Clone(list)
+	if there {
+		list[i] = &g
+	} else {
+		list = slices.Insert(list, i, &g)
 	}
-	return all
+	a.grants, a.grantKeys = a.grants.set(k, list), a.grantKeys.set(g.Entry, k)
+}
+
+func (a *applier) dropGrant(g Grant) {
+	a.leaveReviews(g)
+	k := g.key()
+	list, _ := a.grants.get(k)
+	a.grantKeys = a.grantKeys.drop(g.Entry)
+	if list = slices.DeleteFunc(slices.Clone(list), func(x *Grant) bool { return x.Entry == g.Entry }); len(list) == 0 {
+		a.grants = a.grants.drop(k)
+		return
+	}
+	a.grants = a.grants.set(k, list)
+}
+
+// place finds a grant in a list, or where it would stand.
+func place(list []*Grant, entry store.Index) (int, bool) {
+	return slices.BinarySearchFunc(list, entry, func(g *Grant, e store.Index) int { return cmp.Compare(g.Entry, e) })
+}
+
+// subjects yields the beginnings of the keys of what is said about a user:
+// themselves, everybody, and their groups.
+func (s State) subjects(user store.UserID) iter.Seq[grantKey] {
+	return func(yield func(grantKey) bool) {
+		if !yield(grantKey{user: user}) || !yield(grantKey{}) {
+			return
+		}
+		groups, _ := s.memberships.get(user)
+		for _, g := range groups {
+			if !yield(grantKey{group: g}) {
+				return
+			}
+		}
+	}
 }
 
 // GrantsOf yields the grants and guardrails that are said of a user, or of a group
 // of theirs, or of everybody.
 func (s State) GrantsOf(user store.UserID) iter.Seq[Grant] {
 	return func(yield func(Grant) bool) {
-		for _, k := range s.subjects(user) {
-			for found, g := range s.grants.from(k) {
+		for k := range s.subjects(user) {
+			for found, list := range s.grants.from(k) {
 				if found.user != k.user || found.group != k.group {
 					break
 				}
-				if !yield(g) {
-					return
+				for _, g := range list {
+					if !yield(*g) {
+						return
+					}
 				}
 			}
 		}
@@ -145,14 +186,12 @@ func (s State) GrantsOf(user store.UserID) iter.Seq[Grant] {
 // grantsOn yields those of them that are about a target.
 func (s State) grantsOn(user store.UserID, t Target) iter.Seq[Grant] {
 	return func(yield func(Grant) bool) {
-		for _, k := range s.subjects(user) {
-			for _, target := range []store.Index{0, t.Entry} {
+		for k := range s.subjects(user) {
+			for _, target := range [...]store.Index{0, t.Entry} {
 				k.target = target
-				for found, g := range s.grants.from(k) {
-					if found.user != k.user || found.group != k.group || found.target != target {
-						break
-					}
-					if !yield(g) {
+				list, _ := s.grants.get(k)
+				for _, g := range list {
+					if !yield(*g) {
 						return
 					}
 				}
@@ -167,5 +206,10 @@ func (s State) Grant(entry store.Index) (Grant, bool) {
 	if !ok {
 		return Grant{}, false
 	}
-	return s.grants.get(k)
+	list, _ := s.grants.get(k)
+	i, ok := place(list, entry)
+	if !ok {
+		return Grant{}, false
+	}
+	return *list[i], true
 }

@@ -23,6 +23,6 @@ func (c RemoveGrant) decide(s State, now store.Millis) (Decision, error) {
 	if !ok {
 		return Decision{}, &Refusal{Kind: NotFound, Message: fmt.Sprintf("there is no grant %d", c.Grant), Hint: "vaultpam admin grant ls"}
 	}
-	e := &store.GrantRemoved{User: k.user, Target: k.target, Grant: k.entry}
+	e := &store.GrantRemoved{User: k.user, Target: k.target, Grant: c.Grant}
 	return s.alone(actor, e, c.Place, "an administrator can't take back what is forbidden to themselves", now)
 }

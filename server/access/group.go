@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/vaultpam/vaultpam/store"
@@ -16,23 +17,21 @@ type Group struct {
 	Name  store.GroupName
 }
 
-// memberKey orders memberships by group, membershipKey the same ones by user.
+// memberKey orders memberships by group.
 type memberKey struct {
 	group store.Index
 	user  store.UserID
-}
-
-type membershipKey struct {
-	user  store.UserID
-	group store.Index
 }
 
 func compareMemberKeys(a, b memberKey) int {
 	return cmp.Or(cmp.Compare(a.group, b.group), bytes.Compare(a.user[:], b.user[:]))
 }
 
-func compareMembershipKeys(a, b membershipKey) int {
-	return cmp.Or(bytes.Compare(a.user[:], b.user[:]), cmp.Compare(a.group, b.group))
+// joinGroup notes that a user belongs to a group.
+func (s *State) joinGroup(user store.UserID, group store.Index) {
+	groups, _ := s.memberships.get(user)
+	i, _ := slices.BinarySearch(groups, group)
+	s.memberships = s.memberships.set(user, slices.Insert(slices.Clone(groups), i, group))
 }
 
 // Group returns a group by the index of its entry.
@@ -61,11 +60,9 @@ func (s State) Groups() iter.Seq[Group] {
 // GroupsOf yields the groups that a user belongs to, oldest first.
 func (s State) GroupsOf(user store.UserID) iter.Seq[Group] {
 	return func(yield func(Group) bool) {
-		for k := range s.memberships.from(membershipKey{user: user}) {
-			if k.user != user {
-				return
-			}
-			if g, ok := s.groups.get(k.group); ok && !yield(g) {
+		groups, _ := s.memberships.get(user)
+		for _, entry := range groups {
+			if g, ok := s.groups.get(entry); ok && !yield(g) {
 				return
 			}
 		}

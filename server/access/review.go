@@ -65,11 +65,12 @@ type Reviewed struct {
 	Lapsed bool // it was taken back because nobody answered
 }
 
-// A LastUse is the last session that a grant let start; zero for none. A grant that
-// is requested is used by the sessions of what answered the requests.
+// A LastUse is the last session that a grant let start, or the last certificate past
+// the relay; zero for none. A grant that is requested is used by the sessions of what
+// answered the requests.
 type LastUse struct {
 	_     struct{}    `cbor:",toarray"`
-	Entry store.Index // session.started
+	Entry store.Index // session.started, certificate.issued
 	Time  store.Millis
 }
 

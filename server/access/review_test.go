@@ -15,7 +15,6 @@ import (
 
 const (
 	hour = time.Hour
-	day  = 24 * time.Hour
 )
 
 // A reviewing is a company with grants, and somebody who is to look at them.

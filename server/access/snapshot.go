@@ -26,9 +26,9 @@ type snapshot struct {
 	Name        string
 	UserCA      []byte
 	TargetCA    []byte
-	Resets      []store.Index
-	Bases       []pair[store.Index, uint64]
-	Settings    []pair[store.Setting, string]
+	Resets      []pair[store.Index, store.Millis]
+	Bases       []pair[store.Index, base]
+	Settings    []pair[store.Setting, decided]
 	Users       []snapUser
 	Invitations []pair[store.Hash, invitation]
 	Joins       []pair[store.Hash, invitation]
@@ -62,6 +62,9 @@ type snapUser struct {
 	Recovery      Recovery
 	Contact       store.Commitment
 	SSO           store.Index
+	Entry         store.Index
+	Added         store.Millis
+	Seen          store.Millis
 	Identity      store.Commitment
 	Commitment    store.Commitment
 	Invitation    store.Hash
@@ -99,13 +102,11 @@ func (s State) Snapshot() ([]byte, error) {
 	if s.userCA != nil {
 		x.UserCA, x.TargetCA = s.userCA.Marshal(), s.targetCA.Marshal()
 	}
-	for i := range s.resets.all() {
-		x.Resets = append(x.Resets, i)
-	}
-	x.Bases, x.Settings = pairs(s.bases), pairs(s.settings)
+	x.Resets, x.Bases, x.Settings = pairs(s.resets), pairs(s.bases), pairs(s.settings)
 	for _, u := range s.users.all() {
 		x.Users = append(x.Users, snapUser{
-			ID: u.ID, Bot: u.Bot, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO, Identity: u.identity,
+			ID: u.ID, Bot: u.Bot, Roles: u.Roles, Factors: u.Factors, Recovery: u.Recovery, Contact: u.Contact, SSO: u.SSO,
+			Entry: u.Entry, Added: u.Added, Seen: u.Seen, Identity: u.identity,
 			Commitment: u.commitment, Invitation: u.invitation, Join: u.join, SignIns: u.signIns, Administrator: u.administrator,
 		})
 	}
@@ -125,7 +126,7 @@ func (s State) Snapshot() ([]byte, error) {
 	for _, f := range s.formers.all() {
 		x.Formers = append(x.Formers, f)
 	}
-	for _, v := range s.grants.all() {
+	for v := range s.Grants() {
 		x.Grants = append(x.Grants, v)
 	}
 	for _, v := range s.sessions.all() {
@@ -185,8 +186,8 @@ func OpenSnapshot(data []byte, texts Texts) (State, error) {
 }
 
 func (x *snapshot) fill(s *State, texts Texts) {
-	for _, i := range x.Resets {
-		s.resets = s.resets.set(i, struct{}{})
+	for _, p := range x.Resets {
+		s.resets = s.resets.set(p.K, p.V)
 	}
 	for _, p := range x.Bases {
 		s.bases = s.bases.set(p.K, p.V)
@@ -196,7 +197,8 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, v := range x.Users {
 		u := User{
-			ID: v.ID, Bot: v.Bot, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO, identity: v.Identity,
+			ID: v.ID, Bot: v.Bot, Roles: v.Roles, Factors: v.Factors, Recovery: v.Recovery, Contact: v.Contact, SSO: v.SSO,
+			Entry: v.Entry, Added: v.Added, Seen: v.Seen, identity: v.Identity,
 			commitment: v.Commitment, invitation: v.Invitation, join: v.Join, signIns: v.SignIns, administrator: v.Administrator,
 		}
 		if text, ok := texts(v.Commitment); ok {
@@ -225,7 +227,7 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, m := range x.Members {
 		s.members = s.members.set(memberKey{m.Group, m.User}, m.Since)
-		s.memberships = s.memberships.set(membershipKey{m.User, m.Group}, struct{}{})
+		s.joinGroup(m.User, m.Group)
 	}
 	for _, t := range x.Targets {
 		s.targets = s.targets.set(t.Entry, t)
@@ -234,13 +236,7 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	for _, f := range x.Formers {
 		s.formers = s.formers.set(f.Name, f)
 	}
-	s.grants = filled(compareGrantKeys, func(yield func(grantKey, Grant) bool) {
-		for _, g := range x.Grants {
-			if !yield(g.key(), g) {
-				return
-			}
-		}
-	})
+	s.grants = filled(compareGrantKeys, x.grantLists)
 	s.grantKeys = filled(cmp.Compare[store.Index], func(yield func(store.Index, grantKey) bool) {
 		for _, g := range x.Grants {
 			if !yield(g.Entry, g.key()) {
@@ -269,6 +265,24 @@ func (x *snapshot) fill(s *State, texts Texts) {
 	}
 	for _, r := range x.Refusals {
 		s.refusals = s.refusals.set(refusal{r.User, r.Target, r.Login, r.Reason}, r.At)
+	}
+}
+
+// grantLists yields the lists of grants. Of bytes that are no snapshot, where grants
+// are not in their order, some are missing, so that they are found out.
+func (x *snapshot) grantLists(yield func(grantKey, []*Grant) bool) {
+	for first := 0; first < len(x.Grants); {
+		k, next := x.Grants[first].key(), first
+		var list []*Grant
+		for ; next < len(x.Grants) && x.Grants[next].key() == k; next++ {
+			if g := &x.Grants[next]; len(list) == 0 || list[len(list)-1].Entry < g.Entry {
+				list = append(list, g)
+			}
+		}
+		if !yield(k, list) {
+			return
+		}
+		first = next
 	}
 }
 

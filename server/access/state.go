@@ -25,9 +25,9 @@ type State struct {
 	name     string
 	userCA   ssh.PublicKey
 	targetCA ssh.PublicKey
-	resets   table[store.Index, struct{}] // entries after which times may go back
-	bases    table[store.Index, uint64]   // serial base by the entry it begins at
-	settings table[store.Setting, string]
+	resets   table[store.Index, store.Millis] // entries after which times may go back, with their own
+	bases    table[store.Index, base]         // of serials, by the entry it begins at
+	settings table[store.Setting, decided]
 
 	users       table[store.UserID, User]
 	handles     table[store.Handle, store.UserID] // of users whose handle is known
@@ -38,12 +38,12 @@ type State struct {
 	tokens      table[store.Hash, store.Index] // of signIns
 	groups      table[store.Index, Group]
 	groupNames  table[store.GroupName, store.Index]
-	members     table[memberKey, store.Index] // the entry since which
-	memberships table[membershipKey, struct{}]
+	members     table[memberKey, store.Index]      // the entry since which
+	memberships table[store.UserID, []store.Index] // the same by user, oldest group first
 	targets     table[store.Index, Target]
 	names       table[store.TargetName, store.Index]
 	formers     table[store.TargetName, former] // names that targets had
-	grants      table[grantKey, Grant]
+	grants      table[grantKey, []*Grant]       // oldest first
 	grantKeys   table[store.Index, grantKey]
 	requests    table[store.Index, Request]
 	reviews     table[store.Index, Review]
@@ -56,6 +56,20 @@ type State struct {
 	openReviews []store.Index // those that have not ended, oldest first
 
 	pending PendingRecovery // of an administrator; its Entry is 0 where there is none
+}
+
+// base is what serials begin at from an entry on, and when that was.
+type base struct {
+	_    struct{} `cbor:",toarray"`
+	Base uint64
+	Time store.Millis
+}
+
+// decided is the value of a setting, and the entry that gave it.
+type decided struct {
+	_     struct{} `cbor:",toarray"`
+	Value string
+	Entry store.Index
 }
 
 // A User is a person, or a bot.
@@ -74,7 +88,10 @@ type User struct {
 	// table; it is zero where there is none.
 	Contact store.Commitment
 	// SSO is the entry that links them to an account of the company's provider, or 0.
-	SSO store.Index
+	SSO   store.Index
+	Entry store.Index // that added them
+	Added store.Millis
+	Seen  store.Millis // when they last signed in; 0: never
 
 	identity      store.Commitment // of that account
 	commitment    store.Commitment // of the handle
@@ -134,6 +151,7 @@ type Factor struct {
 	Added    store.Millis
 	Used     store.Millis // for a sign-in or a confirmation; 0: never
 	Cloned   bool         // there is a copy, so it proves nothing
+	CopyBy   store.Index  // the entry that says so, or 0
 }
 
 // A Recovery is a set of recovery codes, numbered from 1.
@@ -252,9 +270,9 @@ type refusal struct {
 // New returns the state before the ledger's birth.
 func New() State {
 	return State{
-		resets:      ordered[store.Index, struct{}](),
-		bases:       ordered[store.Index, uint64](),
-		settings:    ordered[store.Setting, string](),
+		resets:      ordered[store.Index, store.Millis](),
+		bases:       ordered[store.Index, base](),
+		settings:    ordered[store.Setting, decided](),
 		users:       byID[store.UserID, User](),
 		handles:     ordered[store.Handle, store.UserID](),
 		identities:  ordered[string, store.UserID](),
@@ -265,11 +283,11 @@ func New() State {
 		groups:      ordered[store.Index, Group](),
 		groupNames:  ordered[store.GroupName, store.Index](),
 		members:     newTable[memberKey, store.Index](compareMemberKeys),
-		memberships: newTable[membershipKey, struct{}](compareMembershipKeys),
+		memberships: byID[store.UserID, []store.Index](),
 		targets:     ordered[store.Index, Target](),
 		names:       ordered[store.TargetName, store.Index](),
 		formers:     ordered[store.TargetName, former](),
-		grants:      newTable[grantKey, Grant](compareGrantKeys),
+		grants:      newTable[grantKey, []*Grant](compareGrantKeys),
 		grantKeys:   ordered[store.Index, grantKey](),
 		requests:    ordered[store.Index, Request](),
 		reviews:     ordered[store.Index, Review](),
@@ -321,7 +339,7 @@ func (s State) TargetCA() ssh.PublicKey { return s.targetCA }
 // Setting returns the value of a setting.
 func (s State) Setting(name store.Setting) string {
 	if v, ok := s.settings.get(name); ok {
-		return v
+		return v.Value
 	}
 	return name.Default()
 }
@@ -383,12 +401,15 @@ func (s State) Targets() iter.Seq[Target] {
 	}
 }
 
-// Grants yields all grants, those of one user together.
+// Grants yields all grants, those of one user together, and of these those of one
+// target.
 func (s State) Grants() iter.Seq[Grant] {
 	return func(yield func(Grant) bool) {
-		for _, g := range s.grants.all() {
-			if !yield(g) {
-				return
+		for _, list := range s.grants.all() {
+			for _, g := range list {
+				if !yield(*g) {
+					return
+				}
 			}
 		}
 	}

@@ -66,6 +66,7 @@ var (
 	RouteExplainFor   = Route{"GET", "/v1/audit/explain", WhoReader, "whether somebody may log in; ?user= login= target="}                                // → Explanation
 	RouteWhoCould     = Route{"GET", "/v1/audit/who-could", WhoReader, "who could reach a target, or what a user; ?target= user= at= why="}               // → WhoCould
 	RouteChanges      = Route{"GET", "/v1/audit/changes", WhoReader, "what changed of who could reach a target; ?target= from= to="}                      // → []ReachChange
+	RouteFindings     = Route{"GET", "/v1/audit/findings", WhoReader, "the weak states that the company is in; ?at= severity="}                           // → Findings
 	RouteEntries      = Route{"GET", "/v1/entries", WhoReader, "entries; ?type= user= target= since= until= limit= before="}                              // → EntriesResponse
 	RouteEntry        = Route{"GET", "/v1/entries/{index}", WhoReader, "one entry with its proof; ?size= proves it at that size"}                         // → EntryResponse
 	RouteRaw          = Route{"GET", "/v1/raw", WhoReader, "stored bytes; ?from= limit="}                                                                 // → RawResponse
@@ -141,7 +142,7 @@ func Routes() []Route {
 		RouteConfirm, RouteConfirmWait, RouteConfirmCode, RouteFactors, RouteFactorName, RouteFactorRemove,
 		RouteSignIns, RouteSignInEnd,
 		RouteSignOut, RouteStatus, RouteCertificate, RouteDirect, RouteRecovery, RouteRenew, RouteTargets,
-		RouteExplain, RouteExplainFor, RouteWhoCould, RouteChanges,
+		RouteExplain, RouteExplainFor, RouteWhoCould, RouteChanges, RouteFindings,
 		RouteEntries, RouteEntry, RouteRaw, RouteSessions, RouteRecording,
 		RouteUsers, RouteUserAdd, RouteUserRemove, RouteUserInvite,
 		RouteUserSSO, RouteUserErase, RouteGroups, RouteGroupAdd, RouteGroupRename, RouteGroupRemove, RouteMemberAdd, RouteMemberRemove,

@@ -30,6 +30,9 @@ func TestFactorsThatGo(t *testing.T) {
 		t.Fatalf("a copy signs in: %v", err)
 	}
 	copied := hear(t, p, r, 1)
+	if n := r.next(); n.body.Type != notice.FindingMade { // for administrators and auditors, of whom none has an address
+		t.Errorf("after %s comes %s", copied.hook.body.Type, n.body.Type)
+	}
 	h.do(access.RemoveFactor{By: caller(carol.token), Factor: key})
 	removed := hear(t, p, r, 1)
 

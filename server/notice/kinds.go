@@ -33,11 +33,12 @@ const (
 	ReviewStarted    Kind = "review.started"
 	ReviewDue        Kind = "review.due"
 	ReviewEnded      Kind = "review.ended"
+	FindingMade      Kind = "finding.made"
 )
 
 // A rule says what becomes of the entries of a type: whom a notice of the kind
 // goes to, and what it says. An entry may also make none: write then writes no
-// subject.
+// subject. Rules of one kind write by one function.
 type rule struct {
 	kind  Kind
 	on    store.EventType
@@ -68,6 +69,13 @@ func rules() []rule {
 		{ReviewStarted, store.TypeReviewStarted, thePerson, (*page).reviewStarted},
 		{ReviewDue, store.TypeReviewReminded, thePerson, (*page).reviewDue},
 		{ReviewEnded, store.TypeReviewEnded, administrators, (*page).reviewEnded},
+		{FindingMade, store.TypeSettingChanged, readers, (*page).finding},
+		{FindingMade, store.TypeGrantAdded, readers, (*page).finding},
+		{FindingMade, store.TypeFactorEnrolled, readers, (*page).finding},
+		{FindingMade, store.TypeFactorRemoved, readers, (*page).finding},
+		{FindingMade, store.TypeFactorCloned, readers, (*page).finding},
+		{FindingMade, store.TypeTargetChecked, readers, (*page).finding},
+		{FindingMade, store.TypeLedgerRestored, readers, (*page).finding},
 	}
 }
 
@@ -89,13 +97,15 @@ func thePerson(p *page) []store.UserID { return []store.UserID{p.user} }
 // administrators are all who held the role once the entry was made. It is read
 // from the entries and not from the state: who becomes one by a recovery that
 // nobody wanted removes the others next.
-func administrators(p *page) []store.UserID {
+func administrators(p *page) []store.UserID { return holders(p, store.RoleAdministrator) }
+
+func holders(p *page, roles ...store.Role) []store.UserID {
 	var all []store.UserID
 	for _, what := range []store.EventType{store.TypeUserAdded, store.TypeRecoveryFinished, store.TypeUserRemoved} {
 		for _, e := range p.find(store.Query{Type: what, To: p.e.Index + 1}) {
 			switch e := e.Event.(type) {
 			case *store.UserAdded:
-				if slices.Contains(e.Roles, store.RoleAdministrator) {
+				if slices.ContainsFunc(e.Roles, func(r store.Role) bool { return slices.Contains(roles, r) }) {
 					all = append(all, e.User)
 				}
 			case *store.RecoveryFinished:

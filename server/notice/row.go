@@ -117,7 +117,13 @@ func (n *Notices) load(ctx context.Context) error {
 	value, err := n.backend.Side(ctx, store.SideNotices, []byte(cursorKey))
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && (len(value) != 8 || store.Index(binary.BigEndian.Uint64(value)) > next):
-		// New, or of a ledger that was longer than this one.
+		// New, or of a ledger that was longer than this one. That the ledger was
+		// restored is its last entry then, and the first that is told.
+		if e, _, err := n.Ledger.Entry(ctx, next-1); err != nil {
+			return err
+		} else if e.Event.EventType() == store.TypeLedgerRestored {
+			next--
+		}
 		if err := n.backend.WriteSide(ctx, []store.SideWrite{cursorWrite(next)}); err != nil {
 			return err
 		}
