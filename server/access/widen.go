@@ -31,7 +31,7 @@ func (s State) favours(actor store.Actor, e store.Event) (bool, error) {
 		return e.User == actor.User, nil
 	}
 	looked, ok := s.couldWiden(actor.User, e)
-	if !ok {
+	if !ok || !s.hasGrant(actor.User) {
 		return false, nil
 	}
 	after, err := Apply(s, &store.Entry{Index: s.next, Time: s.time, Actor: actor, Event: e}, func(store.Commitment) (string, bool) { return "", false })
@@ -39,6 +39,17 @@ func (s State) favours(actor store.Actor, e store.Event) (bool, error) {
 		return false, err
 	}
 	return after.reachesMore(actor.User, s, looked), nil
+}
+
+// hasGrant reports whether anything is granted to a user at all, or to a group of
+// theirs. Where nothing is, nothing but a grant or a group gives them more.
+func (s State) hasGrant(user store.UserID) bool {
+	for g := range s.GrantsOf(user) {
+		if !g.Forbids {
+			return true
+		}
+	}
+	return false
 }
 
 // couldWiden reports whether an event could let a user reach more at all, and on

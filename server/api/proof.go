@@ -86,8 +86,8 @@ func Proved(header string, s Signed, shown ed25519.PublicKey, now time.Time) ([3
 	if len(parts) != 4 || parts[0] != proofVersion {
 		return key, &ProofError{}
 	}
-	public, err := base64.RawURLEncoding.Strict().DecodeString(parts[1])
-	if err != nil || len(public) != len(key) {
+	public, ok := proofBytes(parts[1], len(key))
+	if !ok {
 		return key, &ProofError{}
 	}
 	if len(shown) == len(key) && bytes.Equal(public, shown) {
@@ -97,8 +97,8 @@ func Proved(header string, s Signed, shown ed25519.PublicKey, now time.Time) ([3
 	if err != nil || strconv.FormatInt(seconds, 10) != parts[2] {
 		return key, &ProofError{}
 	}
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(parts[3])
-	if err != nil || !ed25519.Verify(public, s.message(seconds), signature) {
+	signature, ok := proofBytes(parts[3], ed25519.SignatureSize)
+	if !ok || !ed25519.Verify(public, s.message(seconds), signature) {
 		return key, &ProofError{}
 	}
 	// After the signature, so that only whoever holds the key learns the time.
@@ -106,4 +106,11 @@ func Proved(header string, s Signed, shown ed25519.PublicKey, now time.Time) ([3
 		return key, &ProofError{Skew: skew}
 	}
 	return [32]byte(public), nil
+}
+
+// proofBytes reads a part of the header, which has one spelling. The decoder alone
+// passes over line ends.
+func proofBytes(text string, size int) ([]byte, bool) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return data, err == nil && len(data) == size && len(text) == base64.RawURLEncoding.EncodedLen(size)
 }
