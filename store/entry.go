@@ -104,7 +104,7 @@ func (e *Entry) Encode() ([]byte, error) {
 	if _, err := newEvent(e.Event.EventType(), 1); err != nil {
 		return nil, err
 	}
-	if err := checkEvent(e.Event); err != nil {
+	if err := e.Event.check(); err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", e.Event.EventType(), err)
 	}
 	body, err := cborCodec.enc.Marshal(e.Event)

@@ -20,7 +20,13 @@ type JoinCreated struct {
 }
 
 // EventType returns TypeBotAdded.
-func (*BotAdded) EventType() EventType { return TypeBotAdded }
+func (*BotAdded) EventType() EventType          { return TypeBotAdded }
+func (e *BotAdded) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *BotAdded) check() error                { return check(want{!e.User.IsZero(), "a user"}) }
 
 // EventType returns TypeJoinCreated.
-func (*JoinCreated) EventType() EventType { return TypeJoinCreated }
+func (*JoinCreated) EventType() EventType          { return TypeJoinCreated }
+func (e *JoinCreated) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *JoinCreated) check() error {
+	return check(want{!e.User.IsZero(), "a user"}, want{e.Token != Hash{}, "the hash of a token"}, want{e.Expires > 0, "a moment"})
+}

@@ -72,8 +72,9 @@ func (e *ChangeProposed) check() error {
 		want{e.Grant == nil || !e.Grant.Forbids && e.Grant.Request == 0 && e.Grant.Base == 0, "no guardrail, and no grant that answers a request"}); err != nil {
 		return err
 	}
-	return checkEvent(change)
+	return change.check()
 }
 
 // EventType returns TypeChangeProposed.
-func (*ChangeProposed) EventType() EventType { return TypeChangeProposed }
+func (*ChangeProposed) EventType() EventType          { return TypeChangeProposed }
+func (e *ChangeProposed) about(Index) (UserID, Index) { return e.User, e.Target }

@@ -29,13 +29,27 @@ type RecoveryFinished struct {
 }
 
 // EventType returns TypeUserContact.
-func (*UserContact) EventType() EventType { return TypeUserContact }
+func (*UserContact) EventType() EventType          { return TypeUserContact }
+func (e *UserContact) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *UserContact) check() error                { return check(want{!e.User.IsZero(), "a user"}) }
 
 // EventType returns TypeRecoveryBegun.
-func (*RecoveryBegun) EventType() EventType { return TypeRecoveryBegun }
+func (*RecoveryBegun) EventType() EventType          { return TypeRecoveryBegun }
+func (e *RecoveryBegun) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *RecoveryBegun) check() error {
+	return check(want{!e.User.IsZero(), "a user"}, want{e.Ready > 0, "a moment"})
+}
 
 // EventType returns TypeRecoveryStopped.
-func (*RecoveryStopped) EventType() EventType { return TypeRecoveryStopped }
+func (*RecoveryStopped) EventType() EventType          { return TypeRecoveryStopped }
+func (e *RecoveryStopped) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *RecoveryStopped) check() error {
+	return check(want{!e.User.IsZero(), "a user"}, want{e.Begun != 0, "what was begun"})
+}
 
 // EventType returns TypeRecoveryFinished.
-func (*RecoveryFinished) EventType() EventType { return TypeRecoveryFinished }
+func (*RecoveryFinished) EventType() EventType          { return TypeRecoveryFinished }
+func (e *RecoveryFinished) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *RecoveryFinished) check() error {
+	return check(want{!e.User.IsZero(), "a user"}, want{e.Begun != 0, "what was begun"})
+}

@@ -119,16 +119,37 @@ type SignInConfirmed struct {
 }
 
 // EventType returns TypeFactorEnrolled.
-func (*FactorEnrolled) EventType() EventType { return TypeFactorEnrolled }
+func (*FactorEnrolled) EventType() EventType          { return TypeFactorEnrolled }
+func (e *FactorEnrolled) about(Index) (UserID, Index) { return e.User, 0 }
 
 // EventType returns TypeFactorNamed.
-func (*FactorNamed) EventType() EventType { return TypeFactorNamed }
+func (*FactorNamed) EventType() EventType          { return TypeFactorNamed }
+func (e *FactorNamed) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *FactorNamed) check() error {
+	return check(want{!e.User.IsZero() && e.Factor != 0, "a user's factor"}, want{e.Name != Commitment{}, "a name"})
+}
 
 // EventType returns TypeFactorRemoved.
-func (*FactorRemoved) EventType() EventType { return TypeFactorRemoved }
+func (*FactorRemoved) EventType() EventType          { return TypeFactorRemoved }
+func (e *FactorRemoved) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *FactorRemoved) check() error {
+	return check(want{!e.User.IsZero() && e.Factor != 0, "a user's factor"})
+}
 
 // EventType returns TypeFactorCloned.
-func (*FactorCloned) EventType() EventType { return TypeFactorCloned }
+func (*FactorCloned) EventType() EventType          { return TypeFactorCloned }
+func (e *FactorCloned) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *FactorCloned) check() error {
+	return check(want{!e.User.IsZero() && e.Factor != 0, "a user's factor"}, want{e.Counter <= e.Last && e.Last <= 1<<32-1, "a counter that did not go on"})
+}
 
 // EventType returns TypeSignInConfirmed.
-func (*SignInConfirmed) EventType() EventType { return TypeSignInConfirmed }
+func (*SignInConfirmed) EventType() EventType          { return TypeSignInConfirmed }
+func (e *SignInConfirmed) about(Index) (UserID, Index) { return e.User, 0 }
+
+func (e *SignInConfirmed) check() error {
+	return check(want{!e.User.IsZero() && e.SignIn != 0 && e.Factor != 0, "a user's sign-in session and factor"},
+		want{e.Kind == FactorTOTP || e.Kind == FactorPasskey, "a kind of factor that is enrolled"},
+		want{e.Kind == FactorTOTP || e.Step == 0, "a time step for TOTP alone"},
+		want{e.Kind == FactorPasskey || e.Counter == 0, "a counter for a passkey alone"})
+}

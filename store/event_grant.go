@@ -68,7 +68,26 @@ type TargetLabelled struct {
 }
 
 // EventType returns TypeGrantAdded.
-func (*GrantAdded) EventType() EventType { return TypeGrantAdded }
+func (*GrantAdded) EventType() EventType          { return TypeGrantAdded }
+func (e *GrantAdded) about(Index) (UserID, Index) { return e.User, e.Target }
 
 // EventType returns TypeTargetLabelled.
-func (*TargetLabelled) EventType() EventType { return TypeTargetLabelled }
+func (*TargetLabelled) EventType() EventType          { return TypeTargetLabelled }
+func (e *TargetLabelled) about(Index) (UserID, Index) { return UserID{}, e.Target }
+func (e *TargetLabelled) check() error {
+	return errors.Join(check(want{e.Target != 0, "a target"}), e.Labels.Check())
+}
+
+// GrantRemoved takes a grant or a guardrail back before its end. User and Target
+// are those of the grant, zero where it has none. Review is the review that revoked
+// it, by an answer or for want of one.
+type GrantRemoved struct {
+	User   UserID `cbor:"1,keyasint"`
+	Target Index  `cbor:"2,keyasint"`
+	Grant  Index  `cbor:"3,keyasint"`
+	Review Index  `cbor:"4,keyasint,omitempty"`
+}
+
+func (*GrantRemoved) EventType() EventType          { return TypeGrantRemoved }
+func (e *GrantRemoved) about(Index) (UserID, Index) { return e.User, e.Target }
+func (*GrantRemoved) check() error                  { return nil }

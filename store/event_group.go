@@ -31,19 +31,33 @@ type MemberRemoved struct {
 }
 
 // EventType returns TypeGroupAdded.
-func (*GroupAdded) EventType() EventType { return TypeGroupAdded }
+func (*GroupAdded) EventType() EventType        { return TypeGroupAdded }
+func (*GroupAdded) about(Index) (UserID, Index) { return UserID{}, 0 }
+
+func (e *GroupAdded) check() error {
+	_, err := ParseGroupName(string(e.Name))
+	return err
+}
 
 // EventType returns TypeGroupRenamed.
-func (*GroupRenamed) EventType() EventType { return TypeGroupRenamed }
+func (*GroupRenamed) EventType() EventType        { return TypeGroupRenamed }
+func (*GroupRenamed) about(Index) (UserID, Index) { return UserID{}, 0 }
+func (e *GroupRenamed) check() error              { return checkGroup(e.Group, e.Name) }
 
 // EventType returns TypeGroupRemoved.
-func (*GroupRemoved) EventType() EventType { return TypeGroupRemoved }
+func (*GroupRemoved) EventType() EventType        { return TypeGroupRemoved }
+func (*GroupRemoved) about(Index) (UserID, Index) { return UserID{}, 0 }
+func (e *GroupRemoved) check() error              { return check(want{e.Group != 0, "a group"}) }
 
 // EventType returns TypeMemberAdded.
-func (*MemberAdded) EventType() EventType { return TypeMemberAdded }
+func (*MemberAdded) EventType() EventType          { return TypeMemberAdded }
+func (e *MemberAdded) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *MemberAdded) check() error                { return checkMember(e.Group, e.User) }
 
 // EventType returns TypeMemberRemoved.
-func (*MemberRemoved) EventType() EventType { return TypeMemberRemoved }
+func (*MemberRemoved) EventType() EventType          { return TypeMemberRemoved }
+func (e *MemberRemoved) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *MemberRemoved) check() error                { return checkMember(e.Group, e.User) }
 
 func checkGroup(group Index, name GroupName) error {
 	if err := check(want{group != 0, "a group"}); err != nil {

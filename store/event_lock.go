@@ -34,10 +34,13 @@ func (e *LockAdded) About() UserID {
 }
 
 // EventType returns TypeLockAdded.
-func (*LockAdded) EventType() EventType { return TypeLockAdded }
+func (*LockAdded) EventType() EventType          { return TypeLockAdded }
+func (e *LockAdded) about(Index) (UserID, Index) { return e.About(), e.Target }
 
 // EventType returns TypeLockRemoved.
-func (*LockRemoved) EventType() EventType { return TypeLockRemoved }
+func (*LockRemoved) EventType() EventType          { return TypeLockRemoved }
+func (e *LockRemoved) about(Index) (UserID, Index) { return e.User, e.Target }
+func (e *LockRemoved) check() error                { return check(want{e.Lock != 0, "a lock"}) }
 
 func (e *LockAdded) check() error {
 	what := 0

@@ -24,7 +24,17 @@ type SignInStopped struct {
 }
 
 // EventType returns TypeRecoveryCreated.
-func (*RecoveryCreated) EventType() EventType { return TypeRecoveryCreated }
+func (*RecoveryCreated) EventType() EventType          { return TypeRecoveryCreated }
+func (e *RecoveryCreated) about(Index) (UserID, Index) { return e.User, 0 }
+
+func (e *RecoveryCreated) check() error {
+	return check(want{!e.User.IsZero(), "a user"}, want{e.Codes != Hash{}, "the hash of a set"},
+		want{0 < e.Count && e.Count <= MaxRecoveryCodes, "a count from 1 to 64"})
+}
 
 // EventType returns TypeSignInStopped.
-func (*SignInStopped) EventType() EventType { return TypeSignInStopped }
+func (*SignInStopped) EventType() EventType          { return TypeSignInStopped }
+func (e *SignInStopped) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *SignInStopped) check() error {
+	return check(want{!e.User.IsZero(), "a user"}, want{0 < e.Count && e.Count <= MaxFailureCount, "a count from 1 to 10000"})
+}

@@ -120,13 +120,23 @@ func (e *RequestApproved) check() error {
 }
 
 // EventType returns TypeRequestMade.
-func (*RequestMade) EventType() EventType { return TypeRequestMade }
+func (*RequestMade) EventType() EventType          { return TypeRequestMade }
+func (e *RequestMade) about(Index) (UserID, Index) { return e.User, e.Target }
 
 // EventType returns TypeRequestApproved.
-func (*RequestApproved) EventType() EventType { return TypeRequestApproved }
+func (*RequestApproved) EventType() EventType          { return TypeRequestApproved }
+func (e *RequestApproved) about(Index) (UserID, Index) { return e.User, e.Target }
 
 // EventType returns TypeRequestDenied.
-func (*RequestDenied) EventType() EventType { return TypeRequestDenied }
+func (*RequestDenied) EventType() EventType          { return TypeRequestDenied }
+func (e *RequestDenied) about(Index) (UserID, Index) { return e.User, e.Target }
+func (e *RequestDenied) check() error {
+	return check(want{!e.User.IsZero() && e.Request != 0, "a user's request"}, want{e.Comment != Commitment{}, "a comment"})
+}
 
 // EventType returns TypeRequestWithdrawn.
-func (*RequestWithdrawn) EventType() EventType { return TypeRequestWithdrawn }
+func (*RequestWithdrawn) EventType() EventType          { return TypeRequestWithdrawn }
+func (e *RequestWithdrawn) about(Index) (UserID, Index) { return e.User, e.Target }
+func (e *RequestWithdrawn) check() error {
+	return check(want{!e.User.IsZero() && e.Request != 0, "a user's request"})
+}

@@ -109,13 +109,20 @@ func (e *ReviewEnded) check() error {
 }
 
 // EventType returns TypeReviewStarted.
-func (*ReviewStarted) EventType() EventType { return TypeReviewStarted }
+func (*ReviewStarted) EventType() EventType          { return TypeReviewStarted }
+func (e *ReviewStarted) about(Index) (UserID, Index) { return e.Owner, 0 }
 
 // EventType returns TypeReviewAnswered.
-func (*ReviewAnswered) EventType() EventType { return TypeReviewAnswered }
+func (*ReviewAnswered) EventType() EventType          { return TypeReviewAnswered }
+func (e *ReviewAnswered) about(Index) (UserID, Index) { return e.User, e.Target }
 
 // EventType returns TypeReviewReminded.
-func (*ReviewReminded) EventType() EventType { return TypeReviewReminded }
+func (*ReviewReminded) EventType() EventType          { return TypeReviewReminded }
+func (e *ReviewReminded) about(Index) (UserID, Index) { return e.Owner, 0 }
+func (e *ReviewReminded) check() error {
+	return check(want{!e.Owner.IsZero() && e.Review != 0, "an owner's review"})
+}
 
 // EventType returns TypeReviewEnded.
-func (*ReviewEnded) EventType() EventType { return TypeReviewEnded }
+func (*ReviewEnded) EventType() EventType          { return TypeReviewEnded }
+func (e *ReviewEnded) about(Index) (UserID, Index) { return e.Owner, 0 }

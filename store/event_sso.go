@@ -10,4 +10,8 @@ type SSOLinked struct {
 }
 
 // EventType returns TypeSSOLinked.
-func (*SSOLinked) EventType() EventType { return TypeSSOLinked }
+func (*SSOLinked) EventType() EventType          { return TypeSSOLinked }
+func (e *SSOLinked) about(Index) (UserID, Index) { return e.User, 0 }
+func (e *SSOLinked) check() error {
+	return check(want{!e.User.IsZero(), "a user"}, want{e.Identity != Commitment{}, "an identity"})
+}

@@ -10,7 +10,7 @@ import (
 )
 
 // strange is an event that no program of today wrote.
-type strange struct{}
+type strange struct{ store.Event }
 
 func (strange) EventType() store.EventType { return "lock.changed" }
 
