@@ -434,7 +434,10 @@ func (a *applier) grantAdded(e *store.GrantAdded) error {
 		return err
 	}
 	g := NewGrant(a.entry.Index, e)
-	g.Added, g.By = a.entry.Time, a.entry.Actor.User
+	g.Added = a.entry.Time
+	if !a.agreed() {
+		g.By = a.entry.Actor.User
+	}
 	if r, ok := a.requests.get(e.Request); ok {
 		g.ByCode = r.byCode()
 	}

@@ -64,6 +64,17 @@ func (a *applier) requestApproved(e *store.RequestApproved) error {
 	return a.used(a.entry.Actor.User, e.Factor, e.Step, e.Assertion.Counter())
 }
 
+// agreed reports whether the entry is a change that was proposed: the entry before it
+// approved it.
+func (a *applier) agreed() bool {
+	for _, r := range a.requests.all() {
+		if r.Change != nil && r.Ended == RequestApproved && r.EndedBy+1 == a.entry.Index {
+			return true
+		}
+	}
+	return false
+}
+
 func (a *applier) requestEnded(request store.Index, user store.UserID, target store.Index, how RequestState) error {
 	r, err := a.open(request, user, target)
 	if err != nil {

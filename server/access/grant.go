@@ -26,7 +26,7 @@ type Grant struct {
 	Request    store.Index // it answers, or 0
 	Base       store.Index // whose conditions the request fulfilled, or 0
 	Added      store.Millis
-	By         store.UserID  `cbor:",omitzero"` // who gave it; zero on the server's own machine
+	By         store.UserID  `cbor:",omitzero"` // who gave it alone; zero on the server's own machine and of four hands
 	Last       LastUse       `cbor:",omitzero"` // of most grants in a snapshot there is none
 	ByCode     []store.Index `cbor:",omitzero"` // the approvals of the request that nobody can verify
 }

@@ -61,6 +61,9 @@ func (p *page) selfGranted(e *store.GrantAdded) {
 	if e.Forbids || e.Request != 0 || by.IsZero() || e.User != by && (e.Group == 0 || !p.belongs(by, e.Group)) {
 		return
 	}
+	if approved := p.find(store.Query{Type: store.TypeRequestApproved, From: p.e.Index - 1, To: p.e.Index}); len(approved) > 0 {
+		return // four hands gave it
+	}
 	p.about("%s gave access to themselves at %s", p.actor(), p.n.Name)
 	where := fmt.Sprintf("targets %s", e.Targets)
 	if e.Target != 0 {
