@@ -227,7 +227,7 @@ func TestRoutes(t *testing.T) {
 			bots = append(bots, r.Pattern())
 		}
 	}
-	if diff := cmp.Diff([]string{"POST /v1/signout", "GET /v1/status", "POST /v1/certificate", "GET /v1/targets", "GET /v1/explain"}, bots); diff != "" {
+	if diff := cmp.Diff([]string{"POST /v1/signout", "GET /v1/status", "POST /v1/certificate", "POST /v1/certificate/direct", "GET /v1/targets", "GET /v1/explain"}, bots); diff != "" {
 		t.Errorf("routes for bots (-want +got):\n%s", diff)
 	}
 	// Another open door is a decision, not an oversight.
