@@ -182,6 +182,7 @@ func TestKinds(t *testing.T) {
 	expect(notice.AdminAdded, "eve", "ada@example.eu", "alice@example.eu")
 	expect(notice.Invited, "eve", "eve@example.eu")
 	expect(notice.FactorEnrolled, "eve", "eve@example.eu")
+	expect(notice.FindingMade, "eve", "ada@example.eu", "alice@example.eu", "eve@example.eu") // of the app alone
 	h.do(access.AddGroup{By: local, Name: "operators"})
 	propose := func(c access.Command) store.Index {
 		entry := h.index()
@@ -228,7 +229,7 @@ func TestKinds(t *testing.T) {
 
 	for _, kind := range []notice.Kind{
 		notice.ReviewStarted, notice.ReviewDue, notice.ReviewEnded, notice.RequestMade, notice.RequestApproved, notice.RequestDenied, notice.Invited, notice.FactorEnrolled, notice.CodesMade, notice.CodeUsed, notice.SignInStopped, notice.AddressChanged,
-		notice.RecoveryBegun, notice.RecoveryStopped, notice.Locked, notice.ChangeProposed, notice.AdminAdded,
+		notice.RecoveryBegun, notice.RecoveryStopped, notice.Locked, notice.ChangeProposed, notice.AdminAdded, notice.FindingMade,
 	} {
 		if !heard[kind] {
 			t.Errorf("of %s nobody heard", kind)

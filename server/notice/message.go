@@ -42,19 +42,18 @@ func (m Message) encode(from store.Email, server string) ([]byte, error) {
 	}
 	b.WriteString("\r\n")
 	w := quotedprintable.NewWriter(&b)
-	for i, p := range m.Paragraphs {
-		if i > 0 {
-			p = "\r\n" + p
-		}
-		if _, err := w.Write([]byte(p + "\r\n")); err != nil {
-			return nil, fmt.Errorf("encoding a mail: %w", err)
-		}
+	if _, err := w.Write([]byte(lineEnds.Replace(strings.Join(m.Paragraphs, "\n\n") + "\n"))); err != nil {
+		return nil, fmt.Errorf("encoding a mail: %w", err)
 	}
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("encoding a mail: %w", err)
 	}
 	return b.Bytes(), nil
 }
+
+// lineEnds makes them all \n, of which quotedprintable makes CRLF: of a \r, a byte
+// that it escapes and a \n it loses the last.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 func messageHost(from store.Email) string {
 	_, host, _ := strings.Cut(string(from), "@")
