@@ -42,8 +42,13 @@ func (m Message) encode(from store.Email, server string) ([]byte, error) {
 	}
 	b.WriteString("\r\n")
 	w := quotedprintable.NewWriter(&b)
-	if _, err := w.Write([]byte(lineEnds.Replace(strings.Join(m.Paragraphs, "\n\n") + "\n"))); err != nil {
-		return nil, fmt.Errorf("encoding a mail: %w", err)
+	for i, p := range m.Paragraphs {
+		if p = lineEnds.Replace(p) + "\n"; i > 0 {
+			p = "\n" + p
+		}
+		if _, err := w.Write([]byte(p)); err != nil {
+			return nil, fmt.Errorf("encoding a mail: %w", err)
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("encoding a mail: %w", err)
