@@ -24,6 +24,7 @@ word to their users, lets running batches finish, and exits with 0.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			spare := headroom(p.getenv)
 			defer runtime.KeepAlive(spare)
+			processors(p.getenv)
 			n, err := server.Open(cmd.Context(), p.options(dirOf(cmd)))
 			if err != nil {
 				return err

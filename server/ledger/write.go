@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/vaultpam/vaultpam/ca"
 	"github.com/vaultpam/vaultpam/server/access"
@@ -69,6 +70,9 @@ func (l *Ledger) write() {
 		close(l.stopped)
 	}()
 	for {
+		// Whoever is about to ask does so first: a batch costs a write to the disk,
+		// however many commands it holds.
+		runtime.Gosched()
 		batch, last := l.take()
 		if len(batch) > 0 {
 			if err := l.commit(batch); err != nil {

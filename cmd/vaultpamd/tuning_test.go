@@ -23,3 +23,17 @@ func TestHeadroom(t *testing.T) {
 		t.Error("GOGC is set, and there is headroom all the same")
 	}
 }
+
+// There are processors for what waits for the disk, unless GOMAXPROCS was set.
+func TestProcessors(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	processors(func(name string) string { return map[string]string{"GOMAXPROCS": "1"}[name] })
+	if got := runtime.GOMAXPROCS(0); got != before {
+		t.Errorf("GOMAXPROCS is set, and there are %d processors where there were %d", got, before)
+	}
+	processors(func(string) string { return "" })
+	if got, want := runtime.GOMAXPROCS(0), before+diskWaiters; got != want {
+		t.Errorf("%d processors, want %d", got, want)
+	}
+}
